@@ -1,0 +1,113 @@
+//! Filesystems in userspace: FUSE for Rust, sync and async.
+//!
+//! A program implements a trait, mounts it on a directory, and answers what the kernel asks
+//! whenever a process uses a file below that directory.
+//!
+//! [`Filesystem`] is the trait of the `fuser` crate, method for method: a program written for
+//! fuser 0.17 or 0.18 compiles with `use async_fuser as fuser;`.
+//!
+//! # Examples
+//!
+//! A filesystem with nothing in it, mounted until somebody unmounts it:
+//!
+//! ```no_run
+//! use async_fuser::{Config, Filesystem};
+//!
+//! struct Nothing;
+//!
+//! impl Filesystem for Nothing {}
+//!
+//! fn main() -> std::io::Result<()> {
+//!     async_fuser::mount(Nothing, "/mnt", &Config::default())
+//! }
+//! ```
+//!
+//! # Features
+//!
+//! | feature | |
+//! |---|---|
+//! | `async` (default) | the asynchronous face, on Tokio |
+//! | `macros` (default) | the attribute macro |
+//! | `experimental` | fuser's module of that name |
+//! | `serializable` | serde for the plain types |
+//! | `libfuse`, `libfuse2`, `libfuse3` | mount through the C library |
+//! | `macfuse-4-compat`, `macos-no-mount` | as in fuser |
+//! | `abi-7-*` | ignored: what the kernel offers is found out at run time |
+
+#![deny(unsafe_code)]
+
+mod abi;
+mod answer;
+mod dispatch;
+#[cfg(feature = "experimental")]
+pub mod experimental;
+mod filesystem;
+mod mount;
+mod notifier;
+pub mod op;
+mod reply;
+mod session;
+mod transport;
+mod types;
+mod wire;
+
+use std::io;
+use std::path::Path;
+
+pub use filesystem::Filesystem;
+pub use mount::{Config, MountOption, SessionACL};
+pub use notifier::{Notifier, PollNotifier};
+#[cfg(target_os = "macos")]
+pub use reply::ReplyXTimes;
+pub use reply::{
+    ReplyAttr, ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
+    ReplyEntry, ReplyIoctl, ReplyLock, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyStatx,
+    ReplyWrite, ReplyXattr,
+};
+pub use session::{BackgroundSession, Session, SessionUnmounter};
+pub use transport::BackingId;
+pub use types::{
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileAttr, FileHandle, FileType,
+    FopenFlags, ForgetOne, Generation, INodeNo, InitFlags, IoctlFlags, LockOwner, OpenAccMode,
+    OpenFlags, Owner, PollEvents, PollFlags, PollHandle, RenameFlags, Request, RequestId,
+    StatxAttr, StatxAttributes, StatxMask, TimeOrNow, Version, WriteFlags, consts,
+};
+pub use wire::init::KernelConfig;
+pub use wire::{Args, DecodeError, Dialect};
+
+/// Mounts a filesystem and serves it until it is unmounted.
+pub fn mount<FS: Filesystem, P: AsRef<Path>>(
+    filesystem: FS,
+    mountpoint: P,
+    options: &Config,
+) -> io::Result<()> {
+    Session::new(filesystem, mountpoint, options)?.run()
+}
+
+/// As [`mount`]: the name it has in fuser 0.17.
+pub fn mount2<FS: Filesystem, P: AsRef<Path>>(
+    filesystem: FS,
+    mountpoint: P,
+    options: &Config,
+) -> io::Result<()> {
+    mount(filesystem, mountpoint, options)
+}
+
+/// Mounts a filesystem and serves it on a thread of its own, until the session returned is dropped
+/// or the filesystem is unmounted.
+pub fn spawn_mount<'a, FS: Filesystem + Send + 'static + 'a, P: AsRef<Path>>(
+    filesystem: FS,
+    mountpoint: P,
+    options: &Config,
+) -> io::Result<BackgroundSession> {
+    Session::new(filesystem, mountpoint, options)?.spawn()
+}
+
+/// As [`spawn_mount`]: the name it has in fuser 0.17.
+pub fn spawn_mount2<'a, FS: Filesystem + Send + 'static + 'a, P: AsRef<Path>>(
+    filesystem: FS,
+    mountpoint: P,
+    options: &Config,
+) -> io::Result<BackgroundSession> {
+    spawn_mount(filesystem, mountpoint, options)
+}

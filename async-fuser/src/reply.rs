@@ -1,0 +1,587 @@
+//! How a filesystem of the sync trait answers.
+//!
+//! Every method gets the reply that fits its operation. It may be used at once or be moved to
+//! another thread and used later; one that is dropped unused answers `EIO`, so that no caller
+//! waits for ever.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::libc;
+use zerocopy::IntoBytes;
+
+use crate::answer::{self, Created};
+use crate::op::Opcode;
+use crate::transport::{Abandoned, BackingId, Port};
+use crate::types::{
+    Errno, FileAttr, FileHandle, FileType, FopenFlags, Generation, INodeNo, PollEvents, Request,
+    StatxAttr,
+};
+use crate::wire::Message;
+use crate::wire::dirents::Dirents;
+
+/// The duty to answer one request, exactly once.
+#[derive(Debug)]
+pub(crate) struct Raw {
+    /// Taken by the answer.
+    port: Option<Arc<Port>>,
+    unique: u64,
+    node: u64,
+    opcode: Opcode,
+    /// How many bytes of data the caller has room for.
+    room: u32,
+}
+
+impl Raw {
+    pub(crate) fn new(req: &Request, room: u32, port: Arc<Port>) -> Self {
+        Self {
+            port: Some(port),
+            unique: req.unique().0,
+            node: req.node().0,
+            opcode: Opcode(req.opcode()),
+            room,
+        }
+    }
+
+    /// A duty that nobody waits for: whatever the answer, it is not sent.
+    pub(crate) fn unheard(req: &Request) -> Self {
+        Self {
+            port: None,
+            unique: req.unique().0,
+            node: req.node().0,
+            opcode: Opcode(req.opcode()),
+            room: 0,
+        }
+    }
+
+    pub(crate) fn ok(self, body: &[u8]) {
+        self.parts([body, &[], &[]]);
+    }
+
+    pub(crate) fn error(mut self, errno: Errno) {
+        let _ = self.send(&Message::error(self.unique, errno));
+    }
+
+    /// Answers with `data`, unless it is more than there is room for.
+    fn data(self, fixed: &[u8], data: &[u8]) {
+        if data.len() > self.room as usize {
+            log::error!(
+                "{:?} of inode {}: an answer of {} bytes to a caller with room for {} is refused",
+                self.opcode,
+                self.node,
+                data.len(),
+                self.room
+            );
+            return self.error(Errno::EIO);
+        }
+        self.parts([fixed, data, &[]]);
+    }
+
+    /// Answers with an open file, which nobody has if the answer comes too late.
+    fn opened(mut self, fh: FileHandle, body: &[u8]) {
+        if let Err(port) = self.send(&Message::reply(self.unique, [body, &[], &[]])) {
+            let directory = self.opcode == Opcode::OPENDIR;
+            port.shared().abandon(Abandoned { ino: self.node, fh: fh.0, directory });
+        }
+    }
+
+    /// An answer the kernel refuses has been logged by then.
+    fn parts(mut self, parts: [&[u8]; 3]) {
+        let _ = self.send(&Message::reply(self.unique, parts));
+    }
+
+    /// Sends the answer, unless one was sent. Gives the port back if nobody got the answer.
+    fn send(&mut self, message: &Message<'_>) -> Result<(), Arc<Port>> {
+        let Some(port) = self.port.take() else { return Ok(()) };
+        let Err(error) = port.send(message) else { return Ok(()) };
+        match error.raw_os_error() {
+            // The caller was killed, or the connection is over.
+            Some(libc::ENOENT | libc::ENODEV) => {
+                log::debug!("{:?} of inode {}: nobody waits for it", self.opcode, self.node);
+            }
+            _ => {
+                log::error!(
+                    "{:?} of inode {}: the kernel refused the answer ({error}), it gets EIO",
+                    self.opcode,
+                    self.node
+                );
+                if let Err(error) = port.send(&Message::error(self.unique, Errno::EIO)) {
+                    log::error!("and it refused that: {error}");
+                }
+            }
+        }
+        Err(port)
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        if self.port.is_some() {
+            log::warn!("{:?} of inode {} was not answered: EIO", self.opcode, self.node);
+            let _ = self.send(&Message::error(self.unique, Errno::EIO));
+        }
+    }
+}
+
+macro_rules! replies {
+    ($($(#[$meta:meta])* $name:ident)*) => { $(
+        $(#[$meta])*
+        #[derive(Debug)]
+        pub struct $name {
+            raw: Raw,
+        }
+
+        impl $name {
+            pub(crate) fn new(raw: Raw) -> Self {
+                Self { raw }
+            }
+
+            /// Refuses: the caller's system call fails with `err`.
+            pub fn error(self, err: Errno) {
+                self.raw.error(err);
+            }
+        }
+    )* };
+}
+
+replies! {
+    /// Answers an operation that succeeds or fails, and says no more.
+    ReplyEmpty
+    /// Answers with bytes: `read`, `readlink`.
+    ReplyData
+    /// Answers with a directory entry: `lookup`, `mknod`, `mkdir`, `symlink`, `link`.
+    ReplyEntry
+    /// Answers with attributes: `getattr`, `setattr`.
+    ReplyAttr
+    /// Answers `statx`.
+    ReplyStatx
+    /// Answers with an open file or directory: `open`, `opendir`.
+    ReplyOpen
+    /// Answers with a new file that is open: `create`, `tmpfile`.
+    ReplyCreate
+    /// Answers with how much was written: `write`, `copy_file_range`.
+    ReplyWrite
+    /// Answers `statfs`.
+    ReplyStatfs
+    /// Answers `getlk`.
+    ReplyLock
+    /// Answers `bmap`.
+    ReplyBmap
+    /// Answers `ioctl`.
+    ReplyIoctl
+    /// Answers `poll`.
+    ReplyPoll
+    /// Answers `getxattr` and `listxattr`.
+    ReplyXattr
+    /// Answers `lseek`.
+    ReplyLseek
+}
+
+impl ReplyEmpty {
+    /// It is done.
+    pub fn ok(self) {
+        self.raw.ok(&[]);
+    }
+}
+
+impl ReplyData {
+    /// These bytes.
+    ///
+    /// Fewer than a `read` asked for mean the end of the file, unless the file was opened with
+    /// `FOPEN_DIRECT_IO`. More than it asked for are refused: the caller gets `EIO`.
+    pub fn data(self, data: &[u8]) {
+        self.raw.data(&[], data);
+    }
+}
+
+impl ReplyEntry {
+    /// This entry: the kernel may use both the name and the attributes for `ttl` without asking
+    /// again, and counts one lookup of the inode.
+    pub fn entry(self, ttl: &Duration, attr: &FileAttr, generation: Generation) {
+        self.entry_with_ttls(ttl, ttl, attr, generation);
+    }
+
+    /// As [`entry`](Self::entry), with a time for the name and one for the attributes.
+    pub fn entry_with_ttls(
+        self,
+        entry_ttl: &Duration,
+        attr_ttl: &Duration,
+        attr: &FileAttr,
+        generation: Generation,
+    ) {
+        self.raw.ok(answer::entry(entry_ttl, attr_ttl, attr, generation).as_bytes());
+    }
+
+    /// There is no such entry, and the kernel may say so by itself for `ttl`.
+    ///
+    /// Only for `lookup`. `ENOENT` says the same, and is asked again each time.
+    pub fn negative(self, ttl: &Duration) {
+        self.raw.ok(answer::negative_entry(ttl).as_bytes());
+    }
+}
+
+impl ReplyAttr {
+    /// These attributes: the kernel may use them for `ttl` without asking again.
+    pub fn attr(self, ttl: &Duration, attr: &FileAttr) {
+        self.raw.ok(answer::attr(ttl, attr).as_bytes());
+    }
+}
+
+impl ReplyStatx {
+    /// These attributes: the kernel may use them for `ttl` without asking again.
+    pub fn statx(self, ttl: &Duration, statx: &StatxAttr) {
+        self.raw.ok(answer::statx(ttl, statx).as_bytes());
+    }
+}
+
+impl ReplyOpen {
+    /// It is open: later operations name it by `fh`.
+    pub fn opened(self, fh: FileHandle, flags: FopenFlags) {
+        self.raw.opened(fh, answer::opened(fh, flags, None).as_bytes());
+    }
+
+    /// Registers a file for the kernel to read and write by itself; see [`BackingId`].
+    pub fn open_backing(&self, fd: impl AsFd) -> io::Result<BackingId> {
+        open_backing(&self.raw, fd)
+    }
+
+    /// Takes over a number made by [`BackingId::create_raw`].
+    ///
+    /// # Safety
+    ///
+    /// The number belongs to this connection, and nobody else gives it back.
+    #[allow(unsafe_code)]
+    pub unsafe fn wrap_backing(&self, id: u32) -> BackingId {
+        wrap_backing(&self.raw, id)
+    }
+
+    /// It is open, and the kernel reads and writes `backing_id` by itself.
+    ///
+    /// Takes `FUSE_PASSTHROUGH` and a stack depth of at least 1, negotiated in `init`.
+    pub fn opened_passthrough(self, fh: FileHandle, flags: FopenFlags, backing_id: &BackingId) {
+        self.raw.opened(fh, answer::opened(fh, flags, Some(backing_id.id())).as_bytes());
+    }
+}
+
+impl ReplyCreate {
+    /// This file was created and is open.
+    pub fn created(
+        self,
+        ttl: &Duration,
+        attr: &FileAttr,
+        generation: Generation,
+        fh: FileHandle,
+        flags: FopenFlags,
+    ) {
+        self.send(ttl, attr, generation, fh, flags, None);
+    }
+
+    /// Registers a file for the kernel to read and write by itself; see [`BackingId`].
+    pub fn open_backing(&self, fd: impl AsFd) -> io::Result<BackingId> {
+        open_backing(&self.raw, fd)
+    }
+
+    /// Takes over a number made by [`BackingId::create_raw`].
+    ///
+    /// # Safety
+    ///
+    /// The number belongs to this connection, and nobody else gives it back.
+    #[allow(unsafe_code)]
+    pub unsafe fn wrap_backing(&self, id: u32) -> BackingId {
+        wrap_backing(&self.raw, id)
+    }
+
+    /// As [`created`](Self::created), and the kernel reads and writes `backing_id` by itself.
+    pub fn created_passthrough(
+        self,
+        ttl: &Duration,
+        attr: &FileAttr,
+        generation: Generation,
+        fh: FileHandle,
+        flags: FopenFlags,
+        backing_id: &BackingId,
+    ) {
+        self.send(ttl, attr, generation, fh, flags, Some(backing_id.id()));
+    }
+
+    fn send(
+        mut self,
+        ttl: &Duration,
+        attr: &FileAttr,
+        generation: Generation,
+        fh: FileHandle,
+        flags: FopenFlags,
+        backing: Option<u32>,
+    ) {
+        // The request names the directory; what is open is the new file.
+        self.raw.node = attr.ino.0;
+        let created = Created {
+            entry: answer::entry(ttl, ttl, attr, generation),
+            open: answer::opened(fh, flags, backing),
+        };
+        self.raw.opened(fh, created.as_bytes());
+    }
+}
+
+impl ReplyWrite {
+    /// So many bytes were written. More than were sent are an `EIO` to the caller.
+    pub fn written(self, size: u32) {
+        self.copied(size.into());
+    }
+
+    /// So many bytes were copied, where that may be more than `written` can say.
+    pub fn copied(self, bytes: u64) {
+        if self.raw.opcode == Opcode::COPY_FILE_RANGE_64 {
+            self.raw.ok(answer::copied(bytes).as_bytes());
+        } else {
+            let size = u32::try_from(bytes).unwrap_or(u32::MAX);
+            self.raw.ok(answer::written(size).as_bytes());
+        }
+    }
+}
+
+impl ReplyStatfs {
+    /// Sizes in blocks of `frsize` bytes (of `bsize`, where that is 0), and numbers of inodes.
+    #[allow(clippy::too_many_arguments, reason = "the fields of struct statvfs")]
+    pub fn statfs(
+        self,
+        blocks: u64,
+        bfree: u64,
+        bavail: u64,
+        files: u64,
+        ffree: u64,
+        bsize: u32,
+        namelen: u32,
+        frsize: u32,
+    ) {
+        let statfs = answer::statfs(blocks, bfree, bavail, files, ffree, bsize, namelen, frsize);
+        self.raw.ok(statfs.as_bytes());
+    }
+}
+
+impl ReplyLock {
+    /// The lock that stands in the way; of type `F_UNLCK` if none does.
+    pub fn locked(self, start: u64, end: u64, typ: i32, pid: u32) {
+        self.raw.ok(answer::lock(start, end, typ, pid).as_bytes());
+    }
+}
+
+impl ReplyBmap {
+    /// The block on the device.
+    pub fn bmap(self, block: u64) {
+        self.raw.ok(answer::block(block).as_bytes());
+    }
+}
+
+impl ReplyIoctl {
+    /// What `ioctl(2)` returns, and the data it passes out.
+    pub fn ioctl(self, result: i32, data: &[u8]) {
+        self.raw.data(answer::ioctl(result).as_bytes(), data);
+    }
+}
+
+impl ReplyPoll {
+    /// What the file is ready for now.
+    pub fn poll(self, revents: PollEvents) {
+        self.raw.ok(answer::poll(revents).as_bytes());
+    }
+}
+
+impl ReplyXattr {
+    /// How large the value is: the answer to a caller with no room, who asks for just that.
+    pub fn size(self, size: u32) {
+        match self.raw.room {
+            0 => self.raw.ok(answer::xattr_size(size).as_bytes()),
+            room if size > room => self.raw.error(Errno::ERANGE),
+            // The caller wants the value, and this would be taken for it.
+            _ => {
+                log::error!("{:?}: a size where the value was asked for", self.raw.opcode);
+                self.raw.error(Errno::EIO);
+            }
+        }
+    }
+
+    /// The value, or the names with a zero after each. `ERANGE` if it is more than there is room
+    /// for; its size if the caller asked for just that.
+    pub fn data(self, data: &[u8]) {
+        match self.raw.room as usize {
+            0 => self.size(data.len() as u32),
+            room if data.len() > room => self.raw.error(Errno::ERANGE),
+            _ => self.raw.ok(data),
+        }
+    }
+}
+
+impl ReplyLseek {
+    /// Where the file is positioned now.
+    pub fn offset(self, offset: i64) {
+        self.raw.ok(answer::offset(offset).as_bytes());
+    }
+}
+
+/// Answers `readdir`: entries are added until there is no room, then sent.
+#[derive(Debug)]
+pub struct ReplyDirectory {
+    raw: Raw,
+    entries: Dirents,
+}
+
+impl ReplyDirectory {
+    pub(crate) fn new(raw: Raw) -> Self {
+        let entries = Dirents::new(spare::take(), raw.room as usize);
+        Self { raw, entries }
+    }
+
+    /// Adds an entry. True if there was no room for it: send what there is, and begin with this
+    /// entry when the kernel asks for more.
+    ///
+    /// `offset` is what the kernel passes back to go on after this entry: any number but 0 that
+    /// still finds its place when the directory has changed.
+    #[must_use]
+    pub fn add<T: AsRef<OsStr>>(
+        &mut self,
+        ino: INodeNo,
+        offset: u64,
+        kind: FileType,
+        name: T,
+    ) -> bool {
+        self.entries.add(ino, offset, kind, name.as_ref().as_bytes())
+    }
+
+    /// How many bytes of packed entries there is still room for. An entry takes 24 bytes and its
+    /// name, rounded up to a multiple of 8.
+    pub fn remaining_capacity(&self) -> usize {
+        self.entries.remaining()
+    }
+
+    /// Sends what was added. Nothing added means the end of the directory.
+    pub fn ok(self) {
+        self.raw.ok(self.entries.as_bytes());
+        spare::give(self.entries.into_buffer());
+    }
+
+    /// Refuses: the caller's system call fails with `err`.
+    pub fn error(self, err: Errno) {
+        self.raw.error(err);
+        spare::give(self.entries.into_buffer());
+    }
+}
+
+/// Answers `readdirplus`: entries with attributes are added until there is no room, then sent.
+#[derive(Debug)]
+pub struct ReplyDirectoryPlus {
+    raw: Raw,
+    entries: Dirents,
+}
+
+impl ReplyDirectoryPlus {
+    pub(crate) fn new(raw: Raw) -> Self {
+        let entries = Dirents::new(spare::take(), raw.room as usize);
+        Self { raw, entries }
+    }
+
+    /// Adds an entry, as [`ReplyDirectory::add`] does. The kernel counts one lookup of its inode,
+    /// but for `.` and `..`.
+    #[must_use]
+    pub fn add<T: AsRef<OsStr>>(
+        &mut self,
+        ino: INodeNo,
+        offset: u64,
+        name: T,
+        ttl: &Duration,
+        attr: &FileAttr,
+        generation: Generation,
+    ) -> bool {
+        let entry = answer::entry(ttl, ttl, attr, generation);
+        self.entries.add_plus(ino, offset, attr.kind, name.as_ref().as_bytes(), &entry)
+    }
+
+    /// How many bytes of packed entries there is still room for. An entry takes 152 bytes and its
+    /// name, rounded up to a multiple of 8.
+    pub fn remaining_capacity(&self) -> usize {
+        self.entries.remaining()
+    }
+
+    /// Sends what was added. Nothing added means the end of the directory.
+    pub fn ok(self) {
+        self.raw.ok(self.entries.as_bytes());
+        spare::give(self.entries.into_buffer());
+    }
+
+    /// Refuses: the caller's system call fails with `err`.
+    pub fn error(self, err: Errno) {
+        self.raw.error(err);
+        spare::give(self.entries.into_buffer());
+    }
+}
+
+/// Answers `getxtimes` (macOS).
+#[cfg(target_os = "macos")]
+#[derive(Debug)]
+pub struct ReplyXTimes {
+    raw: Raw,
+}
+
+#[cfg(target_os = "macos")]
+impl ReplyXTimes {
+    pub(crate) fn new(raw: Raw) -> Self {
+        Self { raw }
+    }
+
+    /// The times of backup and of creation.
+    pub fn xtimes(self, bkuptime: std::time::SystemTime, crtime: std::time::SystemTime) {
+        self.raw.ok(answer::xtimes(bkuptime, crtime).as_bytes());
+    }
+
+    /// Refuses: the caller's system call fails with `err`.
+    pub fn error(self, err: Errno) {
+        self.raw.error(err);
+    }
+}
+
+/// Each answer's reply, under the name the table of operations has for the answer.
+pub(crate) mod of {
+    #[cfg(target_os = "macos")]
+    pub(crate) use super::ReplyXTimes as XTimes;
+    pub(crate) use super::{
+        ReplyAttr as Attr, ReplyBmap as Block, ReplyCreate as Created, ReplyData as Data,
+        ReplyDirectory as Listing, ReplyDirectoryPlus as ListingPlus, ReplyEmpty as Empty,
+        ReplyEntry as Entry, ReplyIoctl as Ioctl, ReplyLock as Lock, ReplyLseek as Offset,
+        ReplyOpen as Opened, ReplyPoll as Poll, ReplyStatfs as Statfs, ReplyStatx as Statx,
+        ReplyWrite as Written, ReplyXattr as Xattr,
+    };
+}
+
+fn open_backing(raw: &Raw, fd: impl AsFd) -> io::Result<BackingId> {
+    BackingId::open(port(raw), fd.as_fd())
+}
+
+fn wrap_backing(raw: &Raw, id: u32) -> BackingId {
+    BackingId::wrap(port(raw), id)
+}
+
+fn port(raw: &Raw) -> &Arc<Port> {
+    raw.port.as_ref().expect("a reply has its port until it is used up")
+}
+
+/// One buffer a thread for listings, so that a listing allocates none.
+mod spare {
+    use std::cell::Cell;
+
+    thread_local! {
+        static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+
+    pub(super) fn take() -> Vec<u8> {
+        SPARE.try_with(Cell::take).unwrap_or_default()
+    }
+
+    pub(super) fn give(buffer: Vec<u8>) {
+        // A thread that is ending keeps none.
+        let _ = SPARE.try_with(|spare| spare.set(buffer));
+    }
+}

@@ -1,0 +1,130 @@
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::SharedMount;
+use super::serve::{is_worker_of, wake};
+use crate::mount::Unmounted;
+use crate::notifier::Notifier;
+use crate::transport::Port;
+
+/// A session that runs on threads of its own.
+///
+/// Dropping it unmounts the filesystem and waits until its `destroy` has run. If files of it are
+/// still open after [`Config::busy_grace`](crate::Config::busy_grace), the session ends
+/// nevertheless and they answer with an error; if a method is still running then, it is no longer
+/// waited for.
+#[derive(Debug)]
+pub struct BackgroundSession {
+    /// The thread that runs the session. It ends when the filesystem has been unmounted.
+    pub guard: JoinHandle<io::Result<()>>,
+    notifier: Notifier,
+    ending: Ending,
+}
+
+impl BackgroundSession {
+    pub(super) fn new(
+        guard: JoinHandle<io::Result<()>>,
+        notifier: Notifier,
+        ending: Ending,
+    ) -> Self {
+        Self { guard, notifier, ending }
+    }
+
+    /// Unmounts the filesystem, waits for the session to end, and returns how it ended.
+    ///
+    /// Files that are still open are given [`Config::busy_grace`](crate::Config::busy_grace).
+    pub fn umount_and_join(self) -> io::Result<()> {
+        self.ending.unmount()?;
+        self.join()
+    }
+
+    /// Tells the kernel what it did not ask for.
+    pub fn notifier(&self) -> Notifier {
+        self.notifier.clone()
+    }
+
+    /// Waits for the session to end, because somebody unmounts the filesystem, and returns how it
+    /// ended.
+    pub fn join(self) -> io::Result<()> {
+        self.guard.join().unwrap_or_else(|_| Err(io::Error::other("the session's thread panicked")))
+    }
+}
+
+/// How a background session is brought to its end.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) mount: SharedMount,
+    pub(super) port: Weak<Port>,
+    pub(super) ended: Arc<Ended>,
+    pub(super) grace: Duration,
+}
+
+impl Ending {
+    /// Unmounts, and if open files keep the session alive, ends it when their time is up.
+    fn unmount(&self) -> io::Result<()> {
+        let unmounted = self.mount.unmount()?;
+        if unmounted == Unmounted::Lazily && !self.wait() {
+            log::warn!("files are still open: the session ends without them");
+            self.stop();
+        }
+        Ok(())
+    }
+
+    fn stop(&self) {
+        if let Some(port) = self.port.upgrade() {
+            port.shared().stop();
+            wake(&port);
+        }
+    }
+
+    /// Waits for the end as long as is allowed. True if it came, or would never come because it is
+    /// this thread that must bring it about.
+    fn wait(&self) -> bool {
+        let is_worker = self.port.upgrade().is_some_and(|port| is_worker_of(port.shared()));
+        is_worker || self.ended.wait(self.grace)
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if self.ended.wait(Duration::ZERO) {
+            return;
+        }
+        if let Err(error) = self.unmount() {
+            log::warn!("{error}");
+        }
+        // What cannot be unmounted, because it came as a descriptor, ends like this.
+        if !self.mount.was_mounted() {
+            self.stop();
+        }
+        if !self.wait() {
+            log::warn!("a method of the filesystem is still running: it is not waited for");
+        }
+    }
+}
+
+/// Whether a session has ended, for whoever waits for it.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    ended: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Ended {
+    pub(super) fn set(&self) {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits at most this long. True if it has ended.
+    fn wait(&self, at_most: Duration) -> bool {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let (ended, _) = self
+            .changed
+            .wait_timeout_while(ended, at_most, |ended| !*ended)
+            .unwrap_or_else(PoisonError::into_inner);
+        *ended
+    }
+}

@@ -1,0 +1,13 @@
+//! Everything with a file descriptor between the session and the kernel.
+//!
+//! It carries buffers and messages, and has never heard of an operation.
+
+mod backing;
+mod buffer;
+mod device;
+mod port;
+
+pub use backing::BackingId;
+pub(crate) use buffer::Buffer;
+pub(crate) use device::{Device, Received, inherited};
+pub(crate) use port::{Abandoned, Port, Shared};

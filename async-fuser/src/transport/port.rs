@@ -1,0 +1,151 @@
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Device;
+use crate::wire::Message;
+
+/// The way to the kernel for whatever outlives one request: replies, notifiers, backing files.
+///
+/// A session has one per descriptor; all of them share one [`Shared`].
+#[derive(Debug)]
+pub(crate) struct Port {
+    device: Device,
+    shared: Arc<Shared>,
+}
+
+impl Port {
+    pub(crate) fn new(device: Device) -> Self {
+        Self { device, shared: Arc::default() }
+    }
+
+    /// Another descriptor of the same connection.
+    pub(crate) fn duplicate(&self) -> io::Result<Self> {
+        Ok(Self { device: self.device.duplicate()?, shared: self.shared.clone() })
+    }
+
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    pub(crate) fn send(&self, message: &Message<'_>) -> io::Result<()> {
+        self.device.send(message)
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+/// What the workers of one session have in common.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    stopping: AtomicBool,
+    any_abandoned: AtomicBool,
+    abandoned: Mutex<Vec<Abandoned>>,
+    next_retrieval: AtomicU64,
+    retrievals: Mutex<HashMap<u64, SyncSender<Vec<u8>>>>,
+}
+
+/// An open file or directory whose opener no longer wanted it: the kernel will never release it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Abandoned {
+    pub(crate) ino: u64,
+    pub(crate) fh: u64,
+    pub(crate) directory: bool,
+}
+
+impl Shared {
+    /// Asks the workers to end after the request they are at.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Leaves an open file to be released by the next worker that is free.
+    pub(crate) fn abandon(&self, open: Abandoned) {
+        lock(&self.abandoned).push(open);
+        self.any_abandoned.store(true, Ordering::Release);
+    }
+
+    /// What has been abandoned since the last call; nothing is locked while there is nothing.
+    pub(crate) fn take_abandoned(&self) -> Vec<Abandoned> {
+        if !self.any_abandoned.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let mut abandoned = lock(&self.abandoned);
+        self.any_abandoned.store(false, Ordering::Relaxed);
+        std::mem::take(&mut *abandoned)
+    }
+
+    /// Announces a retrieval: its number, and where its data will arrive.
+    pub(crate) fn expect_retrieval(&self) -> (u64, Receiver<Vec<u8>>) {
+        let number = self.next_retrieval.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = sync_channel(1);
+        lock(&self.retrievals).insert(number, sender);
+        (number, receiver)
+    }
+
+    /// Hands the data of a retrieval to whoever waits for it.
+    pub(crate) fn retrieved(&self, number: u64, data: &[u8]) {
+        if let Some(waiting) = lock(&self.retrievals).remove(&number) {
+            // Nobody may be waiting any more.
+            let _ = waiting.try_send(data.to_vec());
+        }
+    }
+
+    /// Forgets a retrieval that will not arrive.
+    pub(crate) fn forget_retrieval(&self, number: u64) {
+        lock(&self.retrievals).remove(&number);
+    }
+
+    /// Lets go of all that waits for the kernel: nothing arrives any more.
+    pub(crate) fn end(&self) {
+        self.stop();
+        lock(&self.retrievals).clear();
+    }
+}
+
+/// A panic elsewhere leaves these maps as good as they were.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn abandoned_files_are_taken_once() {
+        let shared = Shared::default();
+        let open = Abandoned { ino: 1, fh: 2, directory: false };
+        shared.abandon(open);
+        assert_eq!(shared.take_abandoned(), [open]);
+        assert_eq!(shared.take_abandoned(), []);
+    }
+
+    #[test]
+    fn a_retrieval_finds_its_waiter() {
+        let shared = Shared::default();
+        let (first, first_data) = shared.expect_retrieval();
+        let (second, second_data) = shared.expect_retrieval();
+        shared.retrieved(second, b"second");
+        shared.retrieved(second, b"again");
+        shared.retrieved(first, b"first");
+        assert_eq!(first_data.recv().unwrap(), b"first");
+        assert_eq!(second_data.recv().unwrap(), b"second");
+    }
+
+    #[test]
+    fn the_end_wakes_whoever_waits() {
+        let shared = Shared::default();
+        let (_, data) = shared.expect_retrieval();
+        shared.end();
+        assert!(data.recv().is_err());
+    }
+}
