@@ -73,7 +73,6 @@ pub use types::{
     StatxAttr, StatxAttributes, StatxMask, TimeOrNow, Version, WriteFlags, consts,
 };
 pub use wire::init::KernelConfig;
-pub use wire::{Args, DecodeError, Dialect};
 
 /// Mounts a filesystem and serves it until it is unmounted.
 pub fn mount<FS: Filesystem, P: AsRef<Path>>(

@@ -29,7 +29,7 @@ use std::fmt;
 use table::for_each_control;
 
 use crate::types::Request;
-use crate::wire::{Args, DecodeError};
+pub use crate::wire::{Args, DecodeError, Dialect};
 
 /// Reads one operation out of a request.
 pub(crate) trait Decode<'a>: Sized {

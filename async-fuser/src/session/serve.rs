@@ -139,7 +139,12 @@ impl<F: Filesystem> Worker<'_, F> {
         let req = args.req();
         let opcode = Opcode(req.opcode());
         log::debug!("{opcode:?} {req:?}");
-        match Operation::decode(args.clone()) {
+        let decoded = if req.len() as usize == request.len() {
+            Operation::decode(args.clone())
+        } else {
+            Err(DecodeError::Short)
+        };
+        match decoded {
             Ok(operation) => match self.refusal(&operation) {
                 None => self.call(&operation),
                 Some(errno) => self.refuse(req, errno),

@@ -88,11 +88,6 @@ impl Request {
     pub(crate) fn node(&self) -> INodeNo {
         INodeNo(self.header.nodeid)
     }
-
-    /// How much of the end of the request is extensions, counted in units of 8 bytes.
-    pub(crate) fn total_extlen(&self) -> u16 {
-        self.header.total_extlen
-    }
 }
 
 impl Debug for Request {
@@ -124,7 +119,6 @@ mod tests {
         assert_eq!((request.len(), request.opcode()), (48, 3));
         assert_eq!((request.unique(), request.node()), (RequestId(0x1234), INodeNo(2)));
         assert_eq!((request.uid(), request.gid(), request.pid()), (1000, 100, 77));
-        assert_eq!(request.total_extlen(), 1);
         assert_eq!(
             format!("{request:?}"),
             "Request { unique: 4660, opcode: 3, node: 2, uid: 1000, gid: 100, pid: 77, .. }"
