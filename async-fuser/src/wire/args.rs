@@ -76,12 +76,10 @@ pub struct Args<'a> {
 impl<'a> Args<'a> {
     /// What one `read(2)` of `/dev/fuse` returned. `bytes` begin on a multiple of 8.
     pub fn contiguous(bytes: &'a [u8], dialect: Dialect) -> Result<Self, DecodeError> {
-        let (req, rest) = Request::split(bytes).ok_or_else(|| {
-            if bytes.as_ptr().cast::<u64>().is_aligned() {
-                DecodeError::Short
-            } else {
-                DecodeError::Unaligned
-            }
+        let (req, rest) = Request::split(bytes).ok_or(if bytes.len() < size_of::<Request>() {
+            DecodeError::Short
+        } else {
+            DecodeError::Unaligned
         })?;
         Ok(Self { req, dialect, fixed: None, rest })
     }
