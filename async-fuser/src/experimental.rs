@@ -175,7 +175,7 @@ impl<T: AsyncFilesystem> TokioAdapter<T> {
     }
 }
 
-impl<T: AsyncFilesystem + fmt::Debug> fmt::Debug for TokioAdapter<T> {
+impl<T: fmt::Debug + AsyncFilesystem> fmt::Debug for TokioAdapter<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokioAdapter").field("filesystem", &self.filesystem).finish_non_exhaustive()
     }

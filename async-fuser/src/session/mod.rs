@@ -43,11 +43,12 @@ impl<FS: Filesystem> Session<FS> {
     ///
     /// A mountpoint of the form `/dev/fd/N` names a descriptor this process has inherited, whose
     /// connection somebody else has mounted: nothing is mounted then, nor unmounted.
+    #[allow(clippy::use_self, reason = "fuser's signature, to the letter")]
     pub fn new<P: AsRef<Path>>(
         filesystem: FS,
         mountpoint: P,
         options: &Config,
-    ) -> io::Result<Self> {
+    ) -> io::Result<Session<FS>> {
         let mountpoint = mountpoint.as_ref();
         if let Some(fd) = inherited(mountpoint)? {
             return Self::from_fd(filesystem, fd, options.acl, options.clone());

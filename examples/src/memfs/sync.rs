@@ -68,7 +68,7 @@ impl Filesystem for MemFs {
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
         match self.store.getattr(ino.0) {
-            Ok(attr) => reply.attr(&TTL, &attr),
+            Ok(attr) => reply.attr(&self.attr_ttl(&attr), &attr),
             Err(error) => reply.error(error),
         }
     }
@@ -94,7 +94,7 @@ impl Filesystem for MemFs {
         let (open, kill_privileges) = (fh.is_some(), !Caller::from(req).is_root());
         let changes = Changes { mode, uid, gid, size, atime, mtime, ctime, open, kill_privileges };
         match self.store.setattr(&req.into(), ino.0, changes) {
-            Ok(attr) => reply.attr(&TTL, &attr),
+            Ok(attr) => reply.attr(&self.attr_ttl(&attr), &attr),
             Err(error) => reply.error(error),
         }
     }
@@ -313,7 +313,6 @@ impl Filesystem for MemFs {
         offset: u64,
         mut reply: ReplyDirectoryPlus,
     ) {
-        let ttl = self.entry_ttl();
         let listed = self.store.readdir(ino.0, offset, true, |entry| {
             let (attr, generation) = match entry.node {
                 Some(node) => (node.attr(), Generation(node.generation)),
@@ -322,6 +321,7 @@ impl Filesystem for MemFs {
                     Generation(0),
                 ),
             };
+            let ttl = self.entry_ttl().min(self.attr_ttl(&attr));
             reply.add(INodeNo(entry.ino), entry.cookie, entry.name, &ttl, &attr, generation)
         });
         match listed {
@@ -457,6 +457,10 @@ impl Filesystem for MemFs {
         whence: i32,
         reply: ReplyLseek,
     ) {
+        if self.options.writeback {
+            // What the kernel has not sent yet would be taken for a hole. It makes do without an answer.
+            return reply.error(Errno::ENOSYS);
+        }
         match self.store.lseek(ino.0, offset, whence) {
             Ok(offset) => reply.offset(offset),
             Err(error) => reply.error(error),
@@ -490,6 +494,12 @@ impl MemFs {
         if self.options.check_permissions { Duration::ZERO } else { TTL }
     }
 
+    /// Attributes are remembered too. Of a file in the writeback cache the kernel knows the size and
+    /// the times, but not how much room was taken for what it sent in the background.
+    fn attr_ttl(&self, attr: &FileAttr) -> Duration {
+        if self.options.writeback && attr.kind == FileType::RegularFile { Duration::ZERO } else { TTL }
+    }
+
     fn enter(&self, reply: ReplyEntry, result: Result<Entry, Errno>) {
         match result {
             Ok(entry) => {
@@ -502,7 +512,8 @@ impl MemFs {
     fn created(&self, reply: ReplyCreate, result: Result<(Entry, u64), Errno>) {
         match result {
             Ok((Entry { attr, generation }, handle)) => {
-                reply.created(&self.entry_ttl(), &attr, generation, FileHandle(handle), OPENED);
+                let ttl = self.entry_ttl().min(self.attr_ttl(&attr));
+                reply.created(&ttl, &attr, generation, FileHandle(handle), OPENED);
             }
             Err(error) => reply.error(error),
         }
