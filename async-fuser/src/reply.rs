@@ -486,7 +486,6 @@ impl ReplyDirectoryPlus {
 
     /// Adds an entry, as [`ReplyDirectory::add`] does. The kernel counts one lookup of its inode,
     /// but for `.` and `..`.
-    #[must_use]
     pub fn add<T: AsRef<OsStr>>(
         &mut self,
         ino: INodeNo,

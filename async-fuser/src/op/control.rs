@@ -78,7 +78,8 @@ operations! {
     }
     decode(req, args) {
         let fixed: fuse_removemapping_in = args.fixed()?;
-        let ranges: &[[u64; 2]] = args.slice(fixed.count)?;
+        // As bytes: behind its 4-byte struct a range is not aligned.
+        let ranges: &[[u8; size_of::<fuse_removemapping_one>()]] = args.slice(fixed.count)?;
         Self { req, count: ranges.len() as u32 }
     }
 

@@ -1,0 +1,86 @@
+//! Mounts a [`Probe`] in a process of its own, for the tests that kill, stop or limit it.
+//!
+//! It says `ready` once the filesystem is served, and what the probe counted when the session has
+//! ended.
+
+use std::env;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use async_fuser::{InitFlags, MountOption, Session, SessionACL};
+use tests::{Init, Probe, ProbeOptions};
+
+const USAGE: &str = "probe_daemon MOUNTPOINT [--threads N] [--clone-fd] [--acl all|root|owner] \
+    [--auto-unmount] [--default-permissions] [--recover-stale] [--slow MS] [--backing FILE] \
+    [--init fails|panics] [--spawn PROGRAM ARGUMENT] [--writeback] [--background]";
+
+fn main() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = env::args().skip(1);
+    let mountpoint = args.next().ok_or(USAGE)?;
+    let mut options = ProbeOptions::default();
+    let mut config = Probe::config();
+    let (mut child, mut background) = (None, false);
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or(USAGE);
+        match arg.as_str() {
+            "--threads" => config.n_threads = Some(value()?.parse()?),
+            "--clone-fd" => config.clone_fd = true,
+            "--acl" => {
+                config.acl = match value()?.as_str() {
+                    "all" => SessionACL::All,
+                    "root" => SessionACL::RootAndOwner,
+                    "owner" => SessionACL::Owner,
+                    _ => return Err(USAGE.into()),
+                }
+            }
+            "--auto-unmount" => config.mount_options.push(MountOption::AutoUnmount),
+            "--default-permissions" => config.mount_options.push(MountOption::DefaultPermissions),
+            "--recover-stale" => config.recover_stale = true,
+            "--writeback" => options.capabilities |= InitFlags::FUSE_WRITEBACK_CACHE,
+            "--slow" => options.slow = Duration::from_millis(value()?.parse()?),
+            "--backing" => options.backing = Some(value()?.into()),
+            "--init" => {
+                options.init = match value()?.as_str() {
+                    "fails" => Init::Fails(libc::EDOM),
+                    "panics" => Init::Panics,
+                    _ => return Err(USAGE.into()),
+                }
+            }
+            "--spawn" => child = Some((value()?, value()?)),
+            "--background" => background = true,
+            _ => return Err(USAGE.into()),
+        }
+    }
+    let (probe, watch) = Probe::new(options);
+    let session = Session::new(probe, mountpoint, &config)?;
+    if let Some((program, argument)) = child {
+        let child = std::process::Command::new(program).arg(argument).spawn()?;
+        println!("child {}", child.id());
+    }
+    println!("ready");
+    if background {
+        // As a program does that has something else to do: the session is on other threads.
+        let session = session.spawn()?;
+        while !session.guard.is_finished() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        session.join()?;
+    } else {
+        session.run()?;
+    }
+    println!("open {} {:?}", watch.open_handles(), watch.all_calls());
+    watch.assert_ended_well();
+    println!("ended well");
+    Ok(())
+}
