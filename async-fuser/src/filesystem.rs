@@ -91,6 +91,17 @@ pub trait Filesystem: Send + Sync + 'static {
     /// The connection is over: called once, after every other method has returned.
     fn destroy(&mut self) {}
 
+    /// The caller of the request `unique` got a signal, and would rather not wait for the answer.
+    ///
+    /// It still does: even a process that is killed stays until the request is answered. A method
+    /// that may take long (a lock that is waited for, a server that is far away) can be cut short
+    /// here with `EINTR` on its reply. What has changed something must be answered with what came
+    /// of it. The request may be answered already, and with several threads this may even overtake
+    /// it. There is no answer.
+    ///
+    /// Beyond fuser 0.18. Left out: nothing is done, and the request is served to its end.
+    fn interrupt(&self, req: &Request, unique: RequestId) {}
+
     /// Look up a directory entry by name and get its attributes.
     ///
     /// `ENOENT` if there is none; [`ReplyEntry::negative`] lets the kernel remember that. Left

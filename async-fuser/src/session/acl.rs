@@ -2,6 +2,7 @@ use nix::unistd::geteuid;
 
 use crate::mount::SessionACL;
 use crate::op::Operation;
+use crate::types::Request;
 
 /// Who may use the filesystem.
 ///
@@ -19,8 +20,10 @@ impl Acl {
         Self { acl, owner: geteuid().as_raw() }
     }
 
-    pub(crate) fn allows(self, operation: &Operation<'_>) -> bool {
-        self.allows_user(operation.req().uid()) || is_on_an_open_file(operation)
+    /// `req` is whose operation it is.
+    #[inline]
+    pub(crate) fn allows(self, req: &Request, operation: &Operation<'_>) -> bool {
+        self.allows_user(req.uid()) || is_on_an_open_file(operation)
     }
 
     fn allows_user(self, uid: u32) -> bool {

@@ -92,11 +92,9 @@ impl Drop for Ending {
         if self.ended.wait(Duration::ZERO) {
             return;
         }
-        if let Err(error) = self.unmount() {
-            log::warn!("{error}");
-        }
-        // What cannot be unmounted, because it came as a descriptor, ends like this.
-        if !self.mount.was_mounted() {
+        let unmounted = self.unmount().inspect_err(|error| log::warn!("{error}"));
+        // What cannot be unmounted, or came as a descriptor and need not be, ends like this.
+        if unmounted.is_err() || !self.mount.was_mounted() {
             self.stop();
         }
         if !self.wait() {

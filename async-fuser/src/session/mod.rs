@@ -31,7 +31,7 @@ use crate::transport::{Device, Port, inherited};
 #[derive(Debug)]
 pub struct Session<FS: Filesystem> {
     port: Arc<Port>,
-    mount: SharedMount,
+    mount: UnmountedOnDrop,
     filesystem: Destroyed<FS>,
     agreed: Agreed,
     acl: Acl,
@@ -77,7 +77,7 @@ impl<FS: Filesystem> Session<FS> {
         config: Config,
     ) -> io::Result<Self> {
         let mut filesystem = Destroyed(filesystem);
-        let mount = SharedMount::new(mount);
+        let mount = UnmountedOnDrop(SharedMount::new(mount));
         let port = Arc::new(Port::new(Device::new(fd)));
         let agreed = handshake(&mut filesystem.0, &port, &config, acl)?;
         Ok(Self { port, mount, filesystem, agreed, acl: Acl::new(acl), config })
@@ -91,7 +91,7 @@ impl<FS: Filesystem> Session<FS> {
         shared.shared().end();
         // As in a drop: the connection is closed first, the filesystem destroyed last.
         drop(shared);
-        let unmounted = mount.unmount().map(drop);
+        let unmounted = mount.0.unmount().map(drop);
         drop(filesystem);
         result.and(unmounted)
     }
@@ -102,7 +102,7 @@ impl<FS: Filesystem> Session<FS> {
 
         let notifier = self.notifier();
         let ending = Ending {
-            mount: self.mount.clone(),
+            mount: self.mount.0.clone(),
             port: Arc::downgrade(&self.port),
             ended: Arc::default(),
             grace: self.config.busy_grace.unwrap_or(GRACE),
@@ -118,12 +118,12 @@ impl<FS: Filesystem> Session<FS> {
 
     /// Unmounts the filesystem: lazily if it is in use, so that its open files go on.
     pub fn unmount(&mut self) -> io::Result<()> {
-        self.mount.unmount().map(drop)
+        self.mount.0.unmount().map(drop)
     }
 
     /// Something that unmounts the filesystem later and from anywhere.
     pub fn unmount_callable(&mut self) -> SessionUnmounter {
-        SessionUnmounter { mount: self.mount.clone() }
+        SessionUnmounter { mount: self.mount.0.clone() }
     }
 
     /// Tells the kernel what it did not ask for.
@@ -177,6 +177,18 @@ impl SharedMount {
 
     fn was_mounted(&self) -> bool {
         self.was_mounted
+    }
+}
+
+/// The mount of a session, which ends with it even if an unmounter is left.
+#[derive(Debug)]
+struct UnmountedOnDrop(SharedMount);
+
+impl Drop for UnmountedOnDrop {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unmount() {
+            log::warn!("{error}");
+        }
     }
 }
 

@@ -125,7 +125,9 @@ impl<F: Filesystem> Worker<'_, F> {
                 break;
             };
             self.serve(&buffer.as_bytes()[..len]);
-            self.release_abandoned();
+            if self.port.shared().has_abandoned() {
+                self.release_abandoned();
+            }
         }
         Ok(())
     }
@@ -144,9 +146,9 @@ impl<F: Filesystem> Worker<'_, F> {
         } else {
             Err(DecodeError::Short)
         };
-        match decoded {
-            Ok(operation) => match self.refusal(&operation) {
-                None => self.call(&operation),
+        match &decoded {
+            Ok(operation) => match self.refusal(req, operation) {
+                None => self.call(operation),
                 Some(errno) => self.refuse(req, errno),
             },
             Err(DecodeError::Unknown) => self.control(args),
@@ -158,16 +160,19 @@ impl<F: Filesystem> Worker<'_, F> {
     }
 
     fn call(&self, operation: &Operation<'_>) {
-        let call = || dispatch(self.fs, operation, &self.port);
-        // The reply answers EIO when the panic drops it.
+        self.guard(operation.method(), || dispatch(self.fs, operation, &self.port));
+    }
+
+    /// Calls a method of the filesystem. If it panics, its reply answers `EIO` when it is dropped.
+    fn guard(&self, method: &str, call: impl FnOnce()) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {
-            log::error!("{} panicked: {}", operation.method(), message(&*panic));
+            log::error!("{method} panicked: {}", message(&*panic));
         }
     }
 
-    fn refusal(&self, operation: &Operation<'_>) -> Option<Errno> {
+    fn refusal(&self, req: &Request, operation: &Operation<'_>) -> Option<Errno> {
         match operation {
-            _ if !self.acl.allows(operation) => Some(Errno::EACCES),
+            _ if !self.acl.allows(req, operation) => Some(Errno::EACCES),
             // Its arguments are the caller's pointers, which are not to be followed.
             Operation::Ioctl(op) if op.flags.contains(IoctlFlags::FUSE_IOCTL_UNRESTRICTED) => {
                 Some(Errno::ENOSYS)
@@ -181,8 +186,9 @@ impl<F: Filesystem> Worker<'_, F> {
     fn control(&self, args: Args<'_>) {
         let req = args.req();
         match Control::decode(args) {
-            // What the caller no longer wants is served all the same.
-            Ok(Control::Interrupt(_)) => {}
+            Ok(Control::Interrupt(op)) => {
+                self.guard("interrupt", || self.fs.interrupt(req, op.unique));
+            }
             Ok(Control::NotifyReply(op)) => {
                 self.port.shared().retrieved(req.unique().0, op.data);
             }
@@ -216,6 +222,7 @@ impl<F: Filesystem> Worker<'_, F> {
 
     /// Releases what was opened for callers who were gone by the time it was: the kernel knows
     /// nothing of it.
+    #[cold]
     fn release_abandoned(&self) {
         for Abandoned { ino, fh, directory } in self.port.shared().take_abandoned() {
             let opcode = if directory { Opcode::RELEASEDIR } else { Opcode::RELEASE };
@@ -223,15 +230,12 @@ impl<F: Filesystem> Worker<'_, F> {
             let Some((req, _)) = Request::split(header.as_bytes()) else { continue };
             let (ino, fh, flags) = (INodeNo(ino), FileHandle(fh), OpenFlags(0));
             let reply = ReplyEmpty::new(Raw::unheard(req));
-            let release = || {
-                if directory {
-                    self.fs.releasedir(req, ino, fh, flags, reply);
-                } else {
+            if directory {
+                self.guard("releasedir", || self.fs.releasedir(req, ino, fh, flags, reply));
+            } else {
+                self.guard("release", || {
                     self.fs.release(req, ino, fh, flags, None, false, reply);
-                }
-            };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(release)) {
-                log::error!("{opcode:?} panicked: {}", message(&*panic));
+                });
             }
         }
     }
