@@ -83,7 +83,7 @@ pub fn mount<FS: Filesystem, P: AsRef<Path>>(
     Session::new(filesystem, mountpoint, options)?.run()
 }
 
-/// As [`mount`]: the name it has in fuser 0.17.
+/// As [`mount()`]: the name it has in fuser 0.17.
 pub fn mount2<FS: Filesystem, P: AsRef<Path>>(
     filesystem: FS,
     mountpoint: P,
@@ -102,7 +102,7 @@ pub fn spawn_mount<'a, FS: Filesystem + Send + 'static + 'a, P: AsRef<Path>>(
     Session::new(filesystem, mountpoint, options)?.spawn()
 }
 
-/// As [`spawn_mount`]: the name it has in fuser 0.17.
+/// As [`spawn_mount()`]: the name it has in fuser 0.17.
 pub fn spawn_mount2<'a, FS: Filesystem + Send + 'static + 'a, P: AsRef<Path>>(
     filesystem: FS,
     mountpoint: P,
@@ -110,3 +110,8 @@ pub fn spawn_mount2<'a, FS: Filesystem + Send + 'static + 'a, P: AsRef<Path>>(
 ) -> io::Result<BackgroundSession> {
     spawn_mount(filesystem, mountpoint, options)
 }
+
+/// The program in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
