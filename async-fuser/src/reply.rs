@@ -58,6 +58,7 @@ impl Raw {
         }
     }
 
+    #[inline]
     pub(crate) fn ok(self, body: &[u8]) {
         self.parts([body, &[], &[]]);
     }
@@ -67,6 +68,7 @@ impl Raw {
     }
 
     /// Answers with `data`, unless it is more than there is room for.
+    #[inline]
     fn data(self, fixed: &[u8], data: &[u8]) {
         if data.len() > self.room as usize {
             log::error!(
@@ -90,6 +92,7 @@ impl Raw {
     }
 
     /// An answer the kernel refuses has been logged by then.
+    #[inline]
     fn parts(mut self, parts: [&[u8]; 3]) {
         let _ = self.send(&Message::reply(self.unique, parts));
     }
@@ -119,6 +122,7 @@ impl Raw {
 }
 
 impl Drop for Raw {
+    #[inline]
     fn drop(&mut self) {
         if self.port.is_some() {
             log::warn!("{:?} of inode {} was not answered: EIO", self.opcode, self.node);
@@ -205,11 +209,11 @@ impl ReplyEntry {
         self.entry_with_ttls(ttl, ttl, attr, generation);
     }
 
-    /// As [`entry`](Self::entry), with a time for the name and one for the attributes.
+    /// As [`entry`](Self::entry), with a time for the attributes and one for the name.
     pub fn entry_with_ttls(
         self,
-        entry_ttl: &Duration,
         attr_ttl: &Duration,
+        entry_ttl: &Duration,
         attr: &FileAttr,
         generation: Generation,
     ) {

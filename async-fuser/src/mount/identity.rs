@@ -301,4 +301,54 @@ mod tests {
         assert!(!is_dead(Path::new("/")));
         assert!(!is_stale(Path::new("/")));
     }
+
+    #[test]
+    fn random_lines_never_panic_and_spoil_no_other() {
+        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        let mut random = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        let line: &[u8] = b"36 35 0:52 / /a\\040b rw,nosuid shared:1 - fuse.kind src rw,fd=3";
+        let pieces: &[&[u8]] = &[
+            b" ",
+            b"  ",
+            b"-",
+            b":",
+            b"\\",
+            b"\\04",
+            b"\\377",
+            b"\\400",
+            b"0",
+            b"\xff",
+            b"18446744073709551616",
+            b" - ",
+            b"/",
+            b"fuse",
+            b"",
+            b"+1",
+            b"\0",
+            b"\r",
+            b"\t",
+        ];
+        let (mut read, mut left_out) = (0, 0);
+        for _ in 0..20_000 {
+            let mut spoilt = line.to_vec();
+            for _ in 0..random() % 4 {
+                let at = (random() % (spoilt.len() as u64 + 1)) as usize;
+                let end = (at + (random() % 4) as usize).min(spoilt.len());
+                let piece = pieces[(random() % pieces.len() as u64) as usize];
+                spoilt.splice(at..end, piece.iter().copied());
+            }
+            let text = [line, b"\n", &spoilt, b"\n", line, b"\n"].concat();
+            let mounts = Mounts::parse(&text);
+            *(if mounts.0.len() == 3 { &mut read } else { &mut left_out }) += 1;
+            assert!((2..=3).contains(&mounts.0.len()), "{:?}", String::from_utf8_lossy(&spoilt));
+            assert_eq!(mounts.0.first(), Mount::parse(line).as_ref());
+            assert_eq!(mounts.0.last(), Mount::parse(line).as_ref());
+        }
+        assert!(read > 1_000 && left_out > 1_000, "{read} read, {left_out} left out");
+    }
 }

@@ -1,24 +1,43 @@
 use zerocopy::IntoBytes;
 
+use crate::abi::{fuse_in_header, fuse_write_in};
+
 /// Room for one request, aligned for the kernel's structs.
 ///
 /// It is zeroed lazily by the system: pages that no request has filled cost nothing.
-pub(crate) struct Buffer(Vec<u64>);
+///
+/// It begins so far before the end of a page that the data of a WRITE begins with the next one:
+/// the kernel copies page by page, and would otherwise copy each in two pieces.
+///
+/// ```text
+/// |             [in_header | write_in | data ...           | ...
+/// ^ page                              ^ page               ^ page
+/// ```
+pub(crate) struct Buffer {
+    words: Vec<u64>,
+    begin: usize,
+}
 
 impl Buffer {
     /// Room for at least `len` bytes.
     pub(crate) fn new(len: usize) -> Self {
-        Self(vec![0; len.div_ceil(size_of::<u64>())])
+        const IN_FRONT_OF_DATA: usize = size_of::<fuse_in_header>() + size_of::<fuse_write_in>();
+        let words = vec![0; (len + PAGE).div_ceil(WORD)];
+        let data = words.as_ptr().addr() + IN_FRONT_OF_DATA;
+        Self { begin: (data.next_multiple_of(PAGE) - data) / WORD, words }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+        self.words[self.begin..].as_bytes()
     }
 
     pub(crate) fn as_mut_bytes(&mut self) -> &mut [u8] {
-        self.0.as_mut_bytes()
+        self.words[self.begin..].as_mut_bytes()
     }
 }
+
+const PAGE: usize = 4096;
+const WORD: usize = size_of::<u64>();
 
 #[cfg(test)]
 mod tests {
@@ -29,5 +48,11 @@ mod tests {
         let buffer = Buffer::new(8193);
         assert!(buffer.as_bytes().len() >= 8193);
         assert!(buffer.as_bytes().as_ptr().cast::<u64>().is_aligned());
+    }
+
+    #[test]
+    fn the_data_of_a_write_begins_with_a_page() {
+        let buffer = Buffer::new(8193);
+        assert_eq!(buffer.as_bytes()[80..].as_ptr().addr() % PAGE, 0);
     }
 }

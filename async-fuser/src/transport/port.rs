@@ -73,11 +73,13 @@ impl Shared {
         self.any_abandoned.store(true, Ordering::Release);
     }
 
-    /// What has been abandoned since the last call; nothing is locked while there is nothing.
+    /// Whether anything has been abandoned. Locks nothing.
+    pub(crate) fn has_abandoned(&self) -> bool {
+        self.any_abandoned.load(Ordering::Relaxed)
+    }
+
+    /// What has been abandoned since the last call.
     pub(crate) fn take_abandoned(&self) -> Vec<Abandoned> {
-        if !self.any_abandoned.load(Ordering::Relaxed) {
-            return Vec::new();
-        }
         let mut abandoned = lock(&self.abandoned);
         self.any_abandoned.store(false, Ordering::Relaxed);
         std::mem::take(&mut *abandoned)

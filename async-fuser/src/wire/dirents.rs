@@ -245,4 +245,70 @@ mod tests {
         let buffer = dirents.into_buffer();
         assert_eq!((buffer.len(), buffer.as_ptr()), (32, memory));
     }
+
+    #[test]
+    fn random_listings_are_read_back_as_they_were_added() {
+        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        let mut random = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        let (mut added, mut left_out, mut full) = (0, 0, 0);
+        for _ in 0..2_000 {
+            let plus = random() % 2 == 0;
+            let limit = (random() % 2048) as usize;
+            let mut dirents = listing(limit);
+            let mut expected = Vec::new();
+            for _ in 0..random() % 24 {
+                let len = random() % if random() % 8 == 0 { 1100 } else { 40 };
+                let name: Vec<u8> = (0..len).map(|_| random() as u8).collect();
+                let (ino, offset) = (random(), random());
+                let before = dirents.as_bytes().len();
+                let is_full = if plus {
+                    let entry = fuse_entry_out { nodeid: ino, ..fuse_entry_out::default() };
+                    dirents.add_plus(INodeNo(ino), offset, FileType::Socket, &name, &entry)
+                } else {
+                    dirents.add(INodeNo(ino), offset, FileType::Socket, &name)
+                };
+                let grown = dirents.as_bytes().len() - before;
+                match (is_full, fault(&name)) {
+                    (false, None) => expected.push((ino, offset, name)),
+                    _ => assert_eq!(grown, 0),
+                }
+                *(if is_full {
+                    &mut full
+                } else if grown == 0 {
+                    &mut left_out
+                } else {
+                    &mut added
+                }) += 1;
+            }
+            assert_eq!(dirents.remaining(), limit - dirents.as_bytes().len());
+            assert_eq!(read_back(dirents.as_bytes(), plus), expected);
+        }
+        assert!(added > 1_000 && left_out > 1_000 && full > 1_000, "{added} {left_out} {full}");
+    }
+
+    /// The entries as the kernel walks through them.
+    fn read_back(mut listing: &[u8], plus: bool) -> Vec<(u64, u64, Vec<u8>)> {
+        let number =
+            |at: usize, listing: &[u8]| u64::from_ne_bytes(listing[at..at + 8].try_into().unwrap());
+        let mut entries = Vec::new();
+        while !listing.is_empty() {
+            let dirent = if plus {
+                assert_eq!(number(0, listing), number(size_of::<fuse_entry_out>(), listing));
+                &listing[size_of::<fuse_entry_out>()..]
+            } else {
+                listing
+            };
+            let len = u32::from_ne_bytes(dirent[16..20].try_into().unwrap()) as usize;
+            let (name, padding) = dirent[24..24 + len.next_multiple_of(8)].split_at(len);
+            assert!(padding.iter().all(|&byte| byte == 0));
+            entries.push((number(0, dirent), number(8, dirent), name.to_vec()));
+            listing = &dirent[24 + len.next_multiple_of(8)..];
+        }
+        entries
+    }
 }

@@ -485,7 +485,7 @@ const UNSUPPORTED: &[(InitFlags, &str)] = &[
     (InitFlags::FUSE_FILE_OPS, "no kernel implements it"),
     (
         InitFlags::FUSE_SECURITY_CTX,
-        "this library does not hand security contexts to the filesystem, files would lose them",
+        "this library does not hand security contexts to the filesystem, so files would lose them",
     ),
     (
         InitFlags::FUSE_CREATE_SUPP_GROUP,
@@ -793,7 +793,7 @@ mod tests {
             config.refusal(asked).unwrap(),
             "FUSE_POSIX_ACL: the kernel does not offer it; \
              FUSE_SECURITY_CTX: this library does not hand security contexts to the filesystem, \
-             files would lose them; \
+             so files would lose them; \
              0x4000000000000: it is newer than this library"
         );
     }

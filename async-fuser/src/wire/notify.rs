@@ -274,4 +274,44 @@ mod tests {
         assert_eq!(fitting(u32::MAX as usize, 24), Err(Errno::EOVERFLOW));
         assert_eq!(fitting(usize::MAX, 24), Err(Errno::EOVERFLOW));
     }
+
+    #[test]
+    fn random_notifications_say_how_long_they_are() {
+        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        let mut random = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        let (mut sent, mut refused) = (0, 0);
+        for _ in 0..5_000 {
+            let most = *[1, 8, 300, 5_000].get((random() % 4) as usize).unwrap();
+            let bytes: Vec<u8> = (0..random() % most).map(|_| random() as u8).collect();
+            let inodes: Vec<_> = bytes.iter().map(|&byte| INodeNo(byte.into())).collect();
+            let number = random();
+            // Where the fixed struct counts what follows, and in pieces of how many bytes.
+            let (notification, fixed, counted, behind) = match number % 5 {
+                0 => (Notification::inval_entry(INO, &bytes, number % 2 == 0), 16, (8, 1), 1),
+                1 => (Notification::delete(INO, INodeNo(number), &bytes), 24, (16, 1), 1),
+                2 => (Notification::store(INO, number, &bytes), 24, (16, 1), 0),
+                3 => (Notification::prune(&inodes), 16, (0, 8), 0),
+                _ => (Ok(Notification::retrieve(number, INO, number, 0)), 32, (24, 1), 0),
+            };
+            let is_named = number % 5 < 2;
+            let is_name = !bytes.is_empty() && !bytes.contains(&0) && bytes.len() <= FUSE_NAME_MAX;
+            assert_eq!(notification.is_ok(), !is_named || is_name, "{bytes:?}");
+            let Ok(notification) = notification else {
+                refused += 1;
+                continue;
+            };
+            sent += 1;
+            let body = notification.parts().concat();
+            let (at, size) = counted;
+            let count = u32::from_ne_bytes(body[at..at + 4].try_into().unwrap()) as usize;
+            assert_eq!(body.len(), fixed + count * size + behind, "{notification:?}");
+            assert!(behind == 0 || body.last() == Some(&0));
+        }
+        assert!(sent > 1_000 && refused > 500, "{sent} sent, {refused} refused");
+    }
 }
