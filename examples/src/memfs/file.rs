@@ -52,7 +52,7 @@ impl Store {
         flags: i32,
         kill: bool,
     ) -> Result<(Entry, u64), Errno> {
-        match self.make(caller, parent, name, New::new(FileType::RegularFile, mode)) {
+        match self.make(caller, parent, name, New::of(FileType::RegularFile, mode)) {
             Ok(node) => {
                 node.pin();
                 Ok((Entry::of(&node), self.next_handle()))
@@ -87,8 +87,7 @@ impl Store {
             if directory.meta().nlink == 0 {
                 return Err(Errno::ENOENT);
             }
-            let node =
-                self.add(&mut tree, caller, parent, New::new(FileType::RegularFile, mode))?;
+            let node = self.add(&mut tree, caller, parent, New::of(FileType::RegularFile, mode))?;
             node.meta().nameless = flags & libc::O_EXCL == 0;
             node.pin();
             node
@@ -141,13 +140,13 @@ impl Store {
         offset: u64,
         bytes: &[u8],
         mode: WriteMode,
-    ) -> Result<u32, Errno> {
+    ) -> Result<u64, Errno> {
         let node = self.node(ino)?;
         let written = node.data_mut()?.write(offset, bytes)?;
         if !mode.keep_times {
             node.modified(SystemTime::now(), mode.kill_privileges);
         }
-        Ok(written as u32)
+        Ok(written as u64)
     }
 
     /// Reserve room, punch a hole, or zero a range.

@@ -4,7 +4,7 @@
 //! the table returns the waiters that have their answer now; the caller passes the answers on. So
 //! nobody is blocked while a lock is waited for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use async_fuser::Errno;
 
@@ -37,17 +37,26 @@ pub(crate) type Due<W> = Vec<(W, Result<(), Errno>)>;
 #[derive(Debug)]
 pub(crate) struct Locks<W> {
     files: HashMap<File, Locked<W>>,
+    /// The last interrupts that came before what they interrupt, or long after.
+    interrupts: VecDeque<u64>,
 }
 
 impl<W> Locks<W> {
     pub(crate) fn new() -> Self {
-        Self { files: HashMap::new() }
+        Self { files: HashMap::new(), interrupts: VecDeque::new() }
     }
 
-    /// Take `lock`. When somebody is in the way, `sleep` waits for it; `EAGAIN` otherwise.
+    /// Take `lock`. When somebody is in the way it is waited for, if `wait` has a number for
+    /// [`interrupt`](Self::interrupt); `EAGAIN` otherwise.
     ///
     /// `EDEADLK` when those in the way wait for `lock`'s owner themselves.
-    pub(crate) fn acquire(&mut self, file: File, lock: Lock, sleep: bool, waiter: W) -> Due<W> {
+    pub(crate) fn acquire(
+        &mut self,
+        file: File,
+        lock: Lock,
+        wait: Option<u64>,
+        waiter: W,
+    ) -> Due<W> {
         if lock.start > lock.end {
             return vec![(waiter, Err(Errno::EINVAL))];
         }
@@ -58,13 +67,31 @@ impl<W> Locks<W> {
             due.insert(0, (waiter, Ok(())));
             return due;
         }
-        if !sleep {
+        let Some(number) = wait else {
             return vec![(waiter, Err(Errno::EAGAIN))];
+        };
+        if self.interrupts.contains(&number) {
+            return vec![(waiter, Err(Errno::EINTR))];
         }
         if file.1 == Family::Posix && self.would_deadlock(file, lock) {
             return vec![(waiter, Err(Errno::EDEADLK))];
         }
-        self.files.entry(file).or_default().waiting.push((lock, waiter));
+        self.files.entry(file).or_default().waiting.push(Waiting { lock, number, waiter });
+        Vec::new()
+    }
+
+    /// Whoever waits with this number waits no longer: `EINTR`.
+    pub(crate) fn interrupt(&mut self, number: u64) -> Due<W> {
+        for locked in self.files.values_mut() {
+            if let Some(place) = locked.waiting.iter().position(|waiting| waiting.number == number)
+            {
+                return vec![(locked.waiting.remove(place).waiter, Err(Errno::EINTR))];
+            }
+        }
+        if self.interrupts.len() == EARLY {
+            self.interrupts.pop_front();
+        }
+        self.interrupts.push_back(number);
         Vec::new()
     }
 
@@ -109,7 +136,7 @@ impl<W> Locks<W> {
     fn waits_of(&self, owner: u64) -> impl Iterator<Item = (File, Lock)> {
         let posix = self.files.iter().filter(|((_, family), _)| *family == Family::Posix);
         posix.flat_map(move |(&file, locked)| {
-            let waits = locked.waiting.iter().map(|(lock, _)| *lock);
+            let waits = locked.waiting.iter().map(|waiting| waiting.lock);
             waits.filter(move |lock| lock.owner == owner).map(move |lock| (file, lock))
         })
     }
@@ -120,7 +147,14 @@ impl<W> Locks<W> {
 #[derive(Debug)]
 struct Locked<W> {
     held: Vec<Lock>,
-    waiting: Vec<(Lock, W)>,
+    waiting: Vec<Waiting<W>>,
+}
+
+#[derive(Debug)]
+struct Waiting<W> {
+    lock: Lock,
+    number: u64,
+    waiter: W,
 }
 
 impl<W> Default for Locked<W> {
@@ -185,12 +219,12 @@ impl<W> Locked<W> {
     fn wake(&mut self) -> Due<W> {
         let mut due = Vec::new();
         let mut next = 0;
-        while let Some((lock, _)) = self.waiting.get(next) {
-            if self.conflicts(lock).next().is_some() {
+        while let Some(waiting) = self.waiting.get(next) {
+            if self.conflicts(&waiting.lock).next().is_some() {
                 next += 1;
                 continue;
             }
-            let (lock, waiter) = self.waiting.remove(next);
+            let Waiting { lock, waiter, .. } = self.waiting.remove(next);
             self.set(lock);
             due.push((waiter, Ok(())));
             // What its owner held there may have been in somebody's way.
@@ -199,6 +233,10 @@ impl<W> Locked<W> {
         due
     }
 }
+
+/// Interrupts that are kept for requests still on their way: a request and its interrupt are only
+/// a few apart.
+const EARLY: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -218,7 +256,7 @@ mod tests {
 
     /// Take a lock at once, or say why not.
     fn take(locks: &mut Locks<&'static str>, lock: Lock) -> Result<(), Errno> {
-        let due = locks.acquire(FILE, lock, false, "me");
+        let due = locks.acquire(FILE, lock, None, "me");
         assert_eq!(due.len(), 1, "nobody else was waiting");
         due[0].1
     }
@@ -268,7 +306,7 @@ mod tests {
         let mut locks = Locks::new();
         take(&mut locks, read(1, 0, 9)).unwrap();
         take(&mut locks, read(2, 0, 9)).unwrap();
-        assert_eq!(locks.acquire(FILE, write(3, 0, 0), true, "third"), []);
+        assert_eq!(locks.acquire(FILE, write(3, 0, 0), Some(1), "third"), []);
         assert_eq!(locks.release(FILE, 1, 0, END), []);
         assert_eq!(locks.release(FILE, 2, 0, END), [("third", Ok(()))]);
         assert_eq!(held(&locks), [(3, true, 0, 0)]);
@@ -279,9 +317,9 @@ mod tests {
         let mut locks = Locks::new();
         take(&mut locks, write(1, 0, END)).unwrap();
         for (owner, name) in [(2, "two"), (3, "three"), (4, "four")] {
-            locks.acquire(FILE, read(owner, 0, 9), true, name);
+            locks.acquire(FILE, read(owner, 0, 9), Some(1), name);
         }
-        locks.acquire(FILE, write(5, 5, 5), true, "five");
+        locks.acquire(FILE, write(5, 5, 5), Some(1), "five");
         let due = locks.release(FILE, 1, 0, END);
         assert_eq!(due, [("two", Ok(())), ("three", Ok(())), ("four", Ok(()))]);
     }
@@ -290,31 +328,49 @@ mod tests {
     fn a_downgrade_lets_readers_in() {
         let mut locks = Locks::new();
         take(&mut locks, write(1, 0, 9)).unwrap();
-        locks.acquire(FILE, read(2, 0, 9), true, "reader");
-        let due = locks.acquire(FILE, read(1, 0, 9), false, "me");
+        locks.acquire(FILE, read(2, 0, 9), Some(1), "reader");
+        let due = locks.acquire(FILE, read(1, 0, 9), None, "me");
         assert_eq!(due, [("me", Ok(())), ("reader", Ok(()))]);
     }
 
     #[test]
     fn a_circle_of_waiters_is_refused() {
         let mut locks = Locks::new();
-        locks.acquire(FILE, write(1, 0, 0), false, "");
-        locks.acquire(FILE, write(2, 1, 1), false, "");
-        locks.acquire(OTHER, write(3, 0, 0), false, "");
-        assert_eq!(locks.acquire(FILE, write(1, 1, 1), true, "one"), []);
-        assert_eq!(locks.acquire(OTHER, write(2, 0, 0), true, "two"), []);
+        locks.acquire(FILE, write(1, 0, 0), None, "");
+        locks.acquire(FILE, write(2, 1, 1), None, "");
+        locks.acquire(OTHER, write(3, 0, 0), None, "");
+        assert_eq!(locks.acquire(FILE, write(1, 1, 1), Some(1), "one"), []);
+        assert_eq!(locks.acquire(OTHER, write(2, 0, 0), Some(1), "two"), []);
         assert_eq!(
-            locks.acquire(FILE, write(3, 0, 0), true, "three"),
+            locks.acquire(FILE, write(3, 0, 0), Some(1), "three"),
             [("three", Err(Errno::EDEADLK))]
         );
         assert_eq!(locks.release(OTHER, 3, 0, END), [("two", Ok(()))]);
     }
 
     #[test]
+    fn an_interrupt_ends_the_waiting_even_if_it_comes_first() {
+        let mut locks = Locks::new();
+        take(&mut locks, write(1, 0, 9)).unwrap();
+        assert_eq!(locks.acquire(FILE, write(2, 0, 9), Some(20), "two"), []);
+        assert_eq!(locks.acquire(FILE, write(3, 0, 9), Some(30), "three"), []);
+        assert_eq!(locks.interrupt(20), [("two", Err(Errno::EINTR))]);
+        assert_eq!(locks.interrupt(20), []);
+        assert_eq!(locks.interrupt(40), []);
+        let due = locks.acquire(FILE, write(4, 0, 9), Some(40), "four");
+        assert_eq!(due, [("four", Err(Errno::EINTR))]);
+        assert_eq!(locks.release(FILE, 1, 0, END), [("three", Ok(()))]);
+        for number in 0..1000 {
+            locks.interrupt(number);
+        }
+        assert_eq!(locks.interrupts.len(), EARLY);
+    }
+
+    #[test]
     fn the_two_families_do_not_see_each_other() {
         let mut locks = Locks::new();
-        locks.acquire(FILE, write(1, 0, END), false, "");
-        let due = locks.acquire((1, Family::Flock), write(2, 0, END), false, "flock");
+        locks.acquire(FILE, write(1, 0, END), None, "");
+        let due = locks.acquire((1, Family::Flock), write(2, 0, END), None, "flock");
         assert_eq!(due, [("flock", Ok(()))]);
     }
 

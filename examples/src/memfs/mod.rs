@@ -1,13 +1,13 @@
 //! A complete POSIX filesystem in memory.
 //!
-//! Two storeys. Below, [`Store`](store::Store) and what belongs to it keep the files: methods
+//! Two storeys. Below, `Store` and what belongs to it keep the files: methods
 //! named after system calls that take plain values and return `Result`s. They have heard of
 //! attributes and error numbers, not of requests and replies. Above, `sync.rs` connects them to the
 //! kernel through [`Filesystem`](async_fuser::Filesystem), a few lines for each operation.
 //!
 //! | file | about |
 //! |---|---|
-//! | `sync.rs` | the trait: requests in, replies out |
+//! | `sync.rs`, `replies.rs` | the trait: requests in, replies out |
 //! | `store.rs` | the storage as a whole |
 //! | `names.rs`, `rename.rs` | looking up, making, linking, removing, listing, renaming |
 //! | `attr.rs`, `perm.rs`, `xattr.rs` | attributes, permissions, extended attributes |
@@ -32,6 +32,7 @@ mod names;
 mod node;
 mod perm;
 mod rename;
+mod replies;
 mod store;
 mod sync;
 #[cfg(test)]

@@ -26,10 +26,7 @@ pub(crate) struct Listed<'a> {
     pub(crate) name: &'a OsStr,
     /// Where the listing goes on after this one.
     pub(crate) cookie: u64,
-    pub(crate) ino: u64,
-    pub(crate) kind: FileType,
-    /// The inode, except for `.` and `..`, which are no lookups.
-    pub(crate) node: Option<&'a Node>,
+    pub(crate) node: &'a Node,
 }
 
 impl Store {
@@ -74,7 +71,7 @@ impl Store {
             libc::S_IFBLK => FileType::BlockDevice,
             _ => return Err(Errno::EINVAL),
         };
-        let node = self.make(caller, parent, name, New { rdev, ..New::new(kind, mode) })?;
+        let node = self.make(caller, parent, name, New { rdev, ..New::of(kind, mode) })?;
         Ok(Entry::of(&node))
     }
 
@@ -85,7 +82,7 @@ impl Store {
         name: &OsStr,
         mode: u32,
     ) -> Result<Entry, Errno> {
-        let node = self.make(caller, parent, name, New::new(FileType::Directory, mode))?;
+        let node = self.make(caller, parent, name, New::of(FileType::Directory, mode))?;
         Ok(Entry::of(&node))
     }
 
@@ -102,7 +99,7 @@ impl Store {
             1..=TARGET_MAX => {}
             _ => return Err(Errno::ENAMETOOLONG),
         }
-        let new = New { target: Some(target), ..New::new(FileType::Symlink, 0o777) };
+        let new = New { target: Some(target), ..New::of(FileType::Symlink, 0o777) };
         let node = self.make(caller, parent, name, new)?;
         Ok(Entry::of(&node))
     }
@@ -174,7 +171,7 @@ impl Store {
 
     /// Hand the entries after `cookie` (0: all) to `add` until it says that it is full.
     ///
-    /// `lookups` pins each entry that was added, as a lookup does.
+    /// `lookups` pins each entry that was added, as a lookup does; `.` and `..` are none.
     pub(crate) fn readdir(
         &self,
         ino: u64,
@@ -188,15 +185,15 @@ impl Store {
         if cookie == 0 {
             node.meta().accessed(SystemTime::now());
         }
-        let dots = [(DOT, ".", ino), (DOT_DOT, "..", directory.parent)].into_iter();
-        for (at, name, ino) in dots.filter(|(at, ..)| *at > cookie) {
-            let (name, kind) = (OsStr::new(name), FileType::Directory);
-            if add(&Listed { name, cookie: at, ino, kind, node: None }) {
+        let above = tree.node(directory.parent).unwrap_or(node);
+        let dots = [(DOT, ".", node), (DOT_DOT, "..", above)].into_iter();
+        for (at, name, node) in dots.filter(|(at, ..)| *at > cookie) {
+            if add(&Listed { name: OsStr::new(name), cookie: at, node }) {
                 return Ok(());
             }
         }
-        for (at, name, node) in directory.after(cookie.max(DOT_DOT)) {
-            if add(&Listed { name, cookie: at, ino: node.ino, kind: node.kind, node: Some(node) }) {
+        for (cookie, name, node) in directory.after(cookie.max(DOT_DOT)) {
+            if add(&Listed { name, cookie, node }) {
                 break;
             }
             if lookups {
@@ -348,7 +345,7 @@ pub(crate) struct New<'a> {
 }
 
 impl New<'_> {
-    pub(crate) fn new(kind: FileType, mode: u32) -> Self {
+    pub(crate) fn of(kind: FileType, mode: u32) -> Self {
         Self { kind, mode, rdev: 0, target: None }
     }
 }

@@ -63,7 +63,7 @@ impl Store {
             }
             let left_behind = if whiteout {
                 let whiteout =
-                    self.add(&mut tree, caller, from.parent, New::new(FileType::CharDevice, 0))?;
+                    self.add(&mut tree, caller, from.parent, New::of(FileType::CharDevice, 0))?;
                 whiteout.meta().nlink = 1;
                 whiteout.unpin(1);
                 Some(whiteout)

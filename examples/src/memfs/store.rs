@@ -85,9 +85,22 @@ impl Store {
         }
     }
 
-    /// Take a lock for `waiter`, who is told now or, if it may `sleep`, later.
-    pub(crate) fn lock(&self, ino: u64, family: Family, lock: Lock, sleep: bool, waiter: Waiter) {
-        let due = self.locks().acquire((ino, family), lock, sleep, waiter);
+    /// Take a lock for `waiter`, who is told now or, if it may `wait` under a number, later.
+    pub(crate) fn lock(
+        &self,
+        ino: u64,
+        family: Family,
+        lock: Lock,
+        wait: Option<u64>,
+        waiter: Waiter,
+    ) {
+        let due = self.locks().acquire((ino, family), lock, wait, waiter);
+        due.into_iter().for_each(|(waiter, result)| waiter.tell(result));
+    }
+
+    /// Whoever waits for a lock under this number is told that it was interrupted.
+    pub(crate) fn interrupt(&self, number: u64) {
+        let due = self.locks().interrupt(number);
         due.into_iter().for_each(|(waiter, result)| waiter.tell(result));
     }
 

@@ -3,14 +3,14 @@
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use async_fuser::{
-    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileAttr, FileHandle, FileType,
-    Filesystem, FopenFlags, Generation, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner,
-    OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus,
-    ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLock, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite,
-    ReplyXattr, Request, TimeOrNow, WriteFlags,
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags,
+    Generation, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags,
+    ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry,
+    ReplyIoctl, ReplyLock, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyStatx, ReplyWrite, ReplyXattr,
+    Request, RequestId, StatxMask, TimeOrNow, WriteFlags,
 };
 
 use super::MemFs;
@@ -19,45 +19,28 @@ use super::data::PAGE;
 use super::file::WriteMode;
 use super::locks::{Family, Lock};
 use super::names::NAME_MAX;
-use super::perm::Caller;
 use super::rename::Place;
-use super::store::{Entry, Waiter};
+use super::replies;
+use super::store::Waiter;
 
-/// How long the kernel may keep what it was told. Nothing changes behind its back.
-const TTL: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Cached pages stay valid from one opening to the next.
-const OPENED: FopenFlags = FopenFlags::FOPEN_KEEP_CACHE;
-
+/// What is left out needs nothing done: `fsync`, as no place is safer than the one the data is in.
 impl Filesystem for MemFs {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        let mut wanted = InitFlags::FUSE_ASYNC_READ
-            | InitFlags::FUSE_ASYNC_DIO
-            | InitFlags::FUSE_ATOMIC_O_TRUNC
-            | InitFlags::FUSE_PARALLEL_DIROPS
-            | InitFlags::FUSE_CACHE_SYMLINKS
-            | InitFlags::FUSE_EXPORT_SUPPORT
-            | InitFlags::FUSE_EXPLICIT_INVAL_DATA
-            | InitFlags::FUSE_HANDLE_KILLPRIV_V2
-            | InitFlags::FUSE_DO_READDIRPLUS
-            | InitFlags::FUSE_READDIRPLUS_AUTO;
-        if self.options.writeback {
-            wanted |= InitFlags::FUSE_WRITEBACK_CACHE;
-        }
-        if !self.options.kernel_locks {
-            wanted |= InitFlags::FUSE_POSIX_LOCKS;
-        }
-        let offered = config.capabilities() & wanted;
+        let offered = config.capabilities() & self.capabilities();
         self.options.writeback &= offered.contains(InitFlags::FUSE_WRITEBACK_CACHE);
-        config
-            .add_capabilities(offered)
-            .map_err(|_| io::Error::other("the kernel took back an offered flag"))
+        config.add_capabilities(offered).map_err(|refused| {
+            io::Error::other(format!("the kernel offers {refused:?}, this library refuses them"))
+        })
+    }
+
+    fn interrupt(&self, _req: &Request, unique: RequestId) {
+        self.store.interrupt(unique.0);
     }
 
     fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         match self.store.lookup(&req.into(), parent.0, name) {
-            // Inode 0: the kernel may remember that there is no such name.
-            Err(Errno::ENOENT) => reply.entry(&self.entry_ttl(), &NO_INODE, Generation(0)),
+            // The kernel may remember that, too.
+            Err(Errno::ENOENT) => reply.negative(&self.entry_ttl()),
             result => self.enter(reply, result),
         }
     }
@@ -67,13 +50,10 @@ impl Filesystem for MemFs {
     }
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
-        match self.store.getattr(ino.0) {
-            Ok(attr) => reply.attr(&self.attr_ttl(&attr), &attr),
-            Err(error) => reply.error(error),
-        }
+        self.describe(reply, self.store.getattr(ino.0));
     }
 
-    fn setattr(
+    fn setattr_killpriv(
         &self,
         req: &Request,
         ino: INodeNo,
@@ -89,21 +69,28 @@ impl Filesystem for MemFs {
         _chgtime: Option<SystemTime>,
         _bkuptime: Option<SystemTime>,
         _flags: Option<BsdFileFlags>,
+        kill_suid_gid: bool,
         reply: ReplyAttr,
     ) {
-        let (open, kill_privileges) = (fh.is_some(), !Caller::from(req).is_root());
+        let (open, kill_privileges) = (fh.is_some(), kill_suid_gid);
         let changes = Changes { mode, uid, gid, size, atime, mtime, ctime, open, kill_privileges };
-        match self.store.setattr(&req.into(), ino.0, changes) {
-            Ok(attr) => reply.attr(&self.attr_ttl(&attr), &attr),
-            Err(error) => reply.error(error),
-        }
+        self.describe(reply, self.store.setattr(&req.into(), ino.0, changes));
+    }
+
+    fn statx(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        _fh: Option<FileHandle>,
+        _flags: u32,
+        _mask: StatxMask,
+        reply: ReplyStatx,
+    ) {
+        self.describe_all(reply, self.store.getattr(ino.0));
     }
 
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
-        match self.store.readlink(ino.0) {
-            Ok(target) => reply.data(target.as_encoded_bytes()),
-            Err(error) => reply.error(error),
-        }
+        replies::target(reply, self.store.readlink(ino.0));
     }
 
     fn mknod(
@@ -132,11 +119,11 @@ impl Filesystem for MemFs {
     }
 
     fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        answer(reply, self.store.unlink(&req.into(), parent.0, name));
+        replies::done(reply, self.store.unlink(&req.into(), parent.0, name));
     }
 
     fn rmdir(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        answer(reply, self.store.rmdir(&req.into(), parent.0, name));
+        replies::done(reply, self.store.rmdir(&req.into(), parent.0, name));
     }
 
     fn symlink(
@@ -162,7 +149,7 @@ impl Filesystem for MemFs {
     ) {
         let from = Place { parent: parent.0, name };
         let to = Place { parent: newparent.0, name: newname };
-        answer(reply, self.store.rename(&req.into(), from, to, flags));
+        replies::done(reply, self.store.rename(&req.into(), from, to, flags));
     }
 
     fn link(
@@ -176,15 +163,18 @@ impl Filesystem for MemFs {
         self.enter(reply, self.store.link(&req.into(), ino.0, newparent.0, newname));
     }
 
-    fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let caller = Caller::from(req);
-        match self.store.open(&caller, ino.0, flags.0, !caller.is_root()) {
-            Ok(handle) => reply.opened(FileHandle(handle), OPENED),
-            Err(error) => reply.error(error),
-        }
+    fn open_killpriv(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        flags: OpenFlags,
+        kill_suid_gid: bool,
+        reply: ReplyOpen,
+    ) {
+        replies::opened(reply, self.store.open(&req.into(), ino.0, flags.0, kill_suid_gid));
     }
 
-    fn create(
+    fn create_killpriv(
         &self,
         req: &Request,
         parent: INodeNo,
@@ -192,11 +182,25 @@ impl Filesystem for MemFs {
         mode: u32,
         _umask: u32,
         flags: i32,
+        kill_suid_gid: bool,
         reply: ReplyCreate,
     ) {
-        let caller = Caller::from(req);
-        let created = self.store.create(&caller, parent.0, name, mode, flags, !caller.is_root());
-        self.created(reply, created);
+        self.created(
+            reply,
+            self.store.create(&req.into(), parent.0, name, mode, flags, kill_suid_gid),
+        );
+    }
+
+    fn tmpfile(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        mode: u32,
+        _umask: u32,
+        flags: i32,
+        reply: ReplyCreate,
+    ) {
+        self.created(reply, self.store.tmpfile(&req.into(), parent.0, mode, flags));
     }
 
     fn read(
@@ -233,10 +237,7 @@ impl Filesystem for MemFs {
             keep_times: self.options.writeback
                 && write_flags.contains(WriteFlags::FUSE_WRITE_CACHE),
         };
-        match self.store.write(ino.0, offset, data, mode) {
-            Ok(written) => reply.written(written),
-            Err(error) => reply.error(error),
-        }
+        replies::written(reply, self.store.write(ino.0, offset, data, mode));
     }
 
     fn flush(
@@ -247,6 +248,10 @@ impl Filesystem for MemFs {
         lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
+        if self.options.kernel_locks {
+            // Then there is nothing to do here, and the kernel need not ask again.
+            return reply.error(Errno::ENOSYS);
+        }
         self.store.flush(ino.0, lock_owner.0);
         reply.ok();
     }
@@ -268,18 +273,6 @@ impl Filesystem for MemFs {
         reply.ok();
     }
 
-    fn fsync(
-        &self,
-        _req: &Request,
-        _ino: INodeNo,
-        _fh: FileHandle,
-        _datasync: bool,
-        reply: ReplyEmpty,
-    ) {
-        // There is no place safer than the one where the data is.
-        reply.ok();
-    }
-
     fn opendir(&self, req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         match self.store.opendir(&req.into(), ino.0) {
             // Where a listing is, its cookies say; there is nothing else to remember.
@@ -297,7 +290,7 @@ impl Filesystem for MemFs {
         mut reply: ReplyDirectory,
     ) {
         let listed = self.store.readdir(ino.0, offset, false, |entry| {
-            reply.add(INodeNo(entry.ino), entry.cookie, entry.kind, entry.name)
+            reply.add(INodeNo(entry.node.ino), entry.cookie, entry.node.kind, entry.name)
         });
         match listed {
             Ok(()) => reply.ok(),
@@ -314,31 +307,21 @@ impl Filesystem for MemFs {
         mut reply: ReplyDirectoryPlus,
     ) {
         let listed = self.store.readdir(ino.0, offset, true, |entry| {
-            let (attr, generation) = match entry.node {
-                Some(node) => (node.attr(), Generation(node.generation)),
-                None => (
-                    FileAttr { ino: INodeNo(entry.ino), kind: entry.kind, ..NO_INODE },
-                    Generation(0),
-                ),
-            };
+            let attr = entry.node.attr();
             let ttl = self.entry_ttl().min(self.attr_ttl(&attr));
-            reply.add(INodeNo(entry.ino), entry.cookie, entry.name, &ttl, &attr, generation)
+            reply.add(
+                attr.ino,
+                entry.cookie,
+                entry.name,
+                &ttl,
+                &attr,
+                Generation(entry.node.generation),
+            )
         });
         match listed {
             Ok(()) => reply.ok(),
             Err(error) => reply.error(error),
         }
-    }
-
-    fn fsyncdir(
-        &self,
-        _req: &Request,
-        _ino: INodeNo,
-        _fh: FileHandle,
-        _datasync: bool,
-        reply: ReplyEmpty,
-    ) {
-        reply.ok();
     }
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
@@ -366,23 +349,23 @@ impl Filesystem for MemFs {
         _position: u32,
         reply: ReplyEmpty,
     ) {
-        answer(reply, self.store.setxattr(&req.into(), ino.0, name, value, flags));
+        replies::done(reply, self.store.setxattr(&req.into(), ino.0, name, value, flags));
     }
 
     fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        answer_xattr(reply, size, self.store.getxattr(&req.into(), ino.0, name));
+        replies::xattr(reply, size, self.store.getxattr(&req.into(), ino.0, name));
     }
 
     fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        answer_xattr(reply, size, self.store.listxattr(&req.into(), ino.0));
+        replies::xattr(reply, size, self.store.listxattr(&req.into(), ino.0));
     }
 
     fn removexattr(&self, req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        answer(reply, self.store.removexattr(&req.into(), ino.0, name));
+        replies::done(reply, self.store.removexattr(&req.into(), ino.0, name));
     }
 
     fn access(&self, req: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
-        answer(reply, self.store.access(&req.into(), ino.0, mask.bits() as u32));
+        replies::done(reply, self.store.access(&req.into(), ino.0, mask.bits() as u32));
     }
 
     fn getlk(
@@ -400,14 +383,17 @@ impl Filesystem for MemFs {
         let exclusive = typ == libc::F_WRLCK;
         let wanted = Lock { owner: lock_owner.0, pid, exclusive, start, end };
         match self.store.conflicting_lock(ino.0, &wanted) {
-            Some(held) => reply.locked(held.start, held.end, lock_type(&held), held.pid),
+            Some(Lock { start, end, exclusive, pid, .. }) => {
+                let typ = if exclusive { libc::F_WRLCK } else { libc::F_RDLCK };
+                reply.locked(start, end, typ, pid);
+            }
             None => reply.locked(start, end, libc::F_UNLCK, 0),
         }
     }
 
-    fn setlk(
+    fn setlk_flock(
         &self,
-        _req: &Request,
+        req: &Request,
         ino: INodeNo,
         _fh: FileHandle,
         lock_owner: LockOwner,
@@ -416,9 +402,18 @@ impl Filesystem for MemFs {
         typ: i32,
         pid: u32,
         sleep: bool,
+        flock: bool,
         reply: ReplyEmpty,
     ) {
-        self.set_lock(ino, Family::Posix, (lock_owner.0, pid), (start, end), typ, sleep, reply);
+        let family = if flock { Family::Flock } else { Family::Posix };
+        if typ == libc::F_UNLCK {
+            self.store.unlock(ino.0, family, lock_owner.0, start, end);
+            return reply.ok();
+        }
+        let lock = Lock { owner: lock_owner.0, pid, exclusive: typ == libc::F_WRLCK, start, end };
+        let wait = sleep.then(|| req.unique().0);
+        let waiter = Waiter::new(|result| replies::done(reply, result));
+        self.store.lock(ino.0, family, lock, wait, waiter);
     }
 
     fn ioctl(
@@ -445,7 +440,7 @@ impl Filesystem for MemFs {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        answer(reply, self.store.fallocate(ino.0, offset, length, mode));
+        replies::done(reply, self.store.fallocate(ino.0, offset, length, mode));
     }
 
     fn lseek(
@@ -461,10 +456,7 @@ impl Filesystem for MemFs {
             // What the kernel has not sent yet would be taken for a hole. It makes do without an answer.
             return reply.error(Errno::ENOSYS);
         }
-        match self.store.lseek(ino.0, offset, whence) {
-            Ok(offset) => reply.offset(offset),
-            Err(error) => reply.error(error),
-        }
+        replies::offset(reply, self.store.lseek(ino.0, offset, whence));
     }
 
     fn copy_file_range(
@@ -480,101 +472,9 @@ impl Filesystem for MemFs {
         _flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
-        let len = len.min(u64::from(u32::MAX) / PAGE * PAGE);
-        match self.store.copy((ino_in.0, offset_in), (ino_out.0, offset_out), len) {
-            Ok(copied) => reply.written(copied as u32),
-            Err(error) => reply.error(error),
-        }
+        replies::written(
+            reply,
+            self.store.copy((ino_in.0, offset_in), (ino_out.0, offset_out), len),
+        );
     }
 }
-
-impl MemFs {
-    /// Names are remembered, unless every walk over them is to be checked anew.
-    fn entry_ttl(&self) -> Duration {
-        if self.options.check_permissions { Duration::ZERO } else { TTL }
-    }
-
-    /// Attributes are remembered too. Of a file in the writeback cache the kernel knows the size and
-    /// the times, but not how much room was taken for what it sent in the background.
-    fn attr_ttl(&self, attr: &FileAttr) -> Duration {
-        if self.options.writeback && attr.kind == FileType::RegularFile { Duration::ZERO } else { TTL }
-    }
-
-    fn enter(&self, reply: ReplyEntry, result: Result<Entry, Errno>) {
-        match result {
-            Ok(entry) => {
-                reply.entry_with_ttls(&TTL, &self.entry_ttl(), &entry.attr, entry.generation)
-            }
-            Err(error) => reply.error(error),
-        }
-    }
-
-    fn created(&self, reply: ReplyCreate, result: Result<(Entry, u64), Errno>) {
-        match result {
-            Ok((Entry { attr, generation }, handle)) => {
-                let ttl = self.entry_ttl().min(self.attr_ttl(&attr));
-                reply.created(&ttl, &attr, generation, FileHandle(handle), OPENED);
-            }
-            Err(error) => reply.error(error),
-        }
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn set_lock(
-        &self,
-        ino: INodeNo,
-        family: Family,
-        (owner, pid): (u64, u32),
-        (start, end): (u64, u64),
-        typ: i32,
-        sleep: bool,
-        reply: ReplyEmpty,
-    ) {
-        if typ == libc::F_UNLCK {
-            self.store.unlock(ino.0, family, owner, start, end);
-            return reply.ok();
-        }
-        let lock = Lock { owner, pid, exclusive: typ == libc::F_WRLCK, start, end };
-        self.store.lock(ino.0, family, lock, sleep, Waiter::new(|result| answer(reply, result)));
-    }
-}
-
-fn answer(reply: ReplyEmpty, result: Result<(), Errno>) {
-    match result {
-        Ok(()) => reply.ok(),
-        Err(error) => reply.error(error),
-    }
-}
-
-/// A caller with room for no bytes asks how many there are.
-fn answer_xattr(reply: ReplyXattr, size: u32, result: Result<Vec<u8>, Errno>) {
-    match result {
-        Ok(value) if size == 0 => reply.size(value.len() as u32),
-        Ok(value) if value.len() > size as usize => reply.error(Errno::ERANGE),
-        Ok(value) => reply.data(&value),
-        Err(error) => reply.error(error),
-    }
-}
-
-fn lock_type(lock: &Lock) -> i32 {
-    if lock.exclusive { libc::F_WRLCK } else { libc::F_RDLCK }
-}
-
-/// The attributes of nothing.
-const NO_INODE: FileAttr = FileAttr {
-    ino: INodeNo(0),
-    size: 0,
-    blocks: 0,
-    atime: SystemTime::UNIX_EPOCH,
-    mtime: SystemTime::UNIX_EPOCH,
-    ctime: SystemTime::UNIX_EPOCH,
-    crtime: SystemTime::UNIX_EPOCH,
-    kind: FileType::RegularFile,
-    perm: 0,
-    nlink: 0,
-    uid: 0,
-    gid: 0,
-    rdev: 0,
-    blksize: PAGE as u32,
-    flags: 0,
-};
