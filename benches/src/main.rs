@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use nix::sched::sched_setaffinity;
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::utsname::uname;
 use nix::unistd::Pid;
 
@@ -70,23 +70,23 @@ fn main() -> ExitCode {
 
 fn compare(quick: bool, chosen: &[Workload]) -> io::Result<()> {
     let workloads = if chosen.is_empty() { Workload::value_variants() } else { chosen };
-    let turn = Duration::from_millis(if quick { 30 } else { 120 });
+    let turn = Duration::from_millis(if quick { 25 } else { 75 });
     let modes = if quick { &MODES[..1] } else { &MODES };
 
     let mut out = io::stdout().lock();
     let (all, one) = all_cpus_and_one()?;
     writeln!(
         out,
-        "Linux {}; {ROUNDS} rounds, turns of {} ms; load average {}",
+        "Linux {}; {STARTS} times {ROUNDS} rounds, turns of {} ms; load average {}",
         uname()?.release().to_string_lossy(),
         turn.as_millis(),
         std::fs::read_to_string("/proc/loadavg")?.trim(),
     )?;
     for mode in modes {
-        let mut pair = Pair::start(mode.threads)?;
         if mode.threads.number == 1 {
             writeln!(out, "\n### System calls of the server for each request\n")?;
             writeln!(out, "| | requests | async-fuser | fuser |\n|---|--:|--:|--:|")?;
+            let mut pair = Pair::start(mode.threads, &all)?;
             for &workload in workloads {
                 let [ours, theirs] = pair.system_calls(workload)?;
                 writeln!(
@@ -99,29 +99,33 @@ fn compare(quick: bool, chosen: &[Workload]) -> io::Result<()> {
             }
         }
         for (pinning, cpus) in [("pinned to one CPU", &one), ("unpinned", &all)] {
-            for server in &pair.servers {
-                server.pin(cpus)?;
-            }
-            // The callers' threads inherit it.
-            sched_setaffinity(Pid::from_raw(0), cpus)?;
-            writeln!(out, "\n### {}, {pinning}\n", mode.name)?;
-            writeln!(out, "{HEAD}")?;
+            writeln!(out, "\n### {}, {pinning}\n\n{HEAD}", mode.name)?;
+            let mut peaks = [0; 2];
             for &workload in workloads {
                 for callers in [1, 4] {
-                    let row = pair.measure(workload, callers, turn)?;
+                    let mut row = Row::default();
+                    for _ in 0..STARTS {
+                        let mut pair = Pair::start(mode.threads, cpus)?;
+                        pair.measure(workload, callers, turn, &mut row)?;
+                        for (peak, server) in peaks.iter_mut().zip(&pair.servers) {
+                            *peak = server.peak_memory()?.max(*peak);
+                        }
+                    }
                     writeln!(out, "| {workload} | {callers} | {row} |")?;
                     out.flush()?;
                 }
             }
+            writeln!(out, "\nPeak memory: {} KiB, fuser {} KiB.", peaks[0], peaks[1])?;
         }
-        let [ours, theirs] = [&pair.servers[0], &pair.servers[1]].map(Server::peak_memory);
-        writeln!(out, "\nPeak memory: {} KiB and {} KiB.", ours?, theirs?)?;
     }
     Ok(())
 }
 
-/// Odd, so that there is a median.
-const ROUNDS: usize = 11;
+/// How often both are started anew for a row: where their memory happens to lie makes a
+/// difference of a few percent.
+const STARTS: usize = 3;
+/// Odd, as is their product: so there is a median.
+const ROUNDS: usize = 5;
 /// How often a workload is repeated while its system calls are counted.
 const COUNTED: u64 = 300;
 const CALLERS: usize = 4;
@@ -152,7 +156,10 @@ struct Pair {
 }
 
 impl Pair {
-    fn start(threads: Threads) -> io::Result<Self> {
+    /// Starts both, and has them and their callers run on these CPUs.
+    fn start(threads: Threads, cpus: &CpuSet) -> io::Result<Self> {
+        // Threads and processes inherit it.
+        sched_setaffinity(Pid::from_raw(0), cpus)?;
         let [ours, theirs] = Contestant::BOTH.map(|contestant| Server::start(contestant, threads));
         let servers = [ours?, theirs?];
         let [ours, theirs] = [&servers[0], &servers[1]].map(|server| server.callers(CALLERS));
@@ -161,27 +168,34 @@ impl Pair {
 
     fn system_calls(&mut self, workload: Workload) -> io::Result<[SystemCalls; 2]> {
         let mut counts = [SystemCalls::default(); 2];
-        for ((count, server), callers) in counts.iter_mut().zip(&self.servers).zip(&mut self.callers) {
+        for ((count, server), callers) in
+            counts.iter_mut().zip(&self.servers).zip(&mut self.callers)
+        {
             *count = server.system_calls(workload, &mut callers[0], COUNTED)?;
         }
         Ok(counts)
     }
 
-    fn measure(&mut self, workload: Workload, callers: usize, turn: Duration) -> io::Result<Row> {
+    fn measure(
+        &mut self,
+        workload: Workload,
+        callers: usize,
+        turn: Duration,
+        row: &mut Row,
+    ) -> io::Result<()> {
         // To warm up.
         for contestant in 0..2 {
-            self.turn(contestant, workload, callers, turn / 4)?;
+            self.turn(contestant, workload, callers, turn / 5)?;
         }
-        let mut rounds = Vec::with_capacity(ROUNDS);
         for round in 0..ROUNDS {
             // Each goes first in every other round.
             let mut turns = [Turn::default(); 2];
             for contestant in [round % 2, 1 - round % 2] {
                 turns[contestant] = self.turn(contestant, workload, callers, turn)?;
             }
-            rounds.push(turns);
+            row.rounds.push(turns);
         }
-        Ok(Row { rounds })
+        Ok(())
     }
 
     fn turn(
@@ -208,6 +222,7 @@ struct Turn {
     cpu: f64,
 }
 
+#[derive(Default)]
 struct Row {
     rounds: Vec<[Turn; 2]>,
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use nix::mount::{MntFlags, umount2};
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
@@ -85,14 +85,6 @@ impl Server {
 
     pub(crate) fn callers(&self, number: usize) -> io::Result<Vec<Caller>> {
         (0..number).map(|number| Caller::new(&self.mountpoint, number)).collect()
-    }
-
-    /// Has all its threads run on these CPUs.
-    pub(crate) fn pin(&self, cpus: &CpuSet) -> io::Result<()> {
-        for thread in self.threads()? {
-            sched_setaffinity(thread, cpus)?;
-        }
-        Ok(())
     }
 
     /// The CPU time it has used, in seconds.

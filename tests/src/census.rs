@@ -1,7 +1,7 @@
 //! What a process holds: threads, descriptors, children.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::time::Duration;
 
@@ -49,10 +49,9 @@ pub fn thread_count(pid: u32) -> usize {
 /// What a process has open, one path for each descriptor.
 pub fn open_files(pid: u32) -> Vec<PathBuf> {
     let Ok(fds) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
-    // The descriptor of this very listing does not read as a link any more.
-    fds.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok())
-        .filter(|path| *path != PathBuf::from(format!("/proc/{pid}/fd")))
-        .collect()
+    let here = Path::new("/proc").join(pid.to_string()).join("fd");
+    // Of this process's own, one is that of this very listing.
+    fds.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok()).filter(|path| *path != here).collect()
 }
 
 fn children() -> Vec<String> {

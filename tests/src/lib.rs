@@ -7,10 +7,12 @@
 #![cfg(target_os = "linux")]
 
 mod census;
+mod kernel;
 mod limit;
 mod mountpoint;
 mod probe;
 mod run;
+pub mod sys;
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use std::{env, fs};
 use nix::unistd::geteuid;
 
 pub use census::{Census, open_files, thread_count};
+pub use kernel::{Kernel, Reply, request};
 pub use limit::{alone, eventually, within};
 pub use mountpoint::{Connection, MountLine, Mountpoint, mounts};
 pub use probe::{Init, Probe, ProbeOptions, Watch};

@@ -144,7 +144,7 @@ impl Probe {
         let state = self.watch.state();
         let Some(contents) = state.contents.get(&ino) else { return Vec::new() };
         let start = contents.len().min(offset as usize);
-        let end = contents.len().min(start + size as usize);
+        let end = contents.len().min(start.saturating_add(size as usize));
         contents[start..end].to_vec()
     }
 }
@@ -359,6 +359,9 @@ impl Filesystem for Probe {
     ) {
         let _running = self.enter("setattr", req);
         if let Some(size) = size {
+            if size > LARGEST {
+                return reply.error(Errno::EFBIG);
+            }
             if let Some(contents) = self.watch.state().contents.get_mut(&ino.0) {
                 contents.resize(size as usize, 0);
             }
@@ -406,7 +409,9 @@ impl Filesystem for Probe {
                 let mut backing = self.backing.lock().unwrap_or_else(PoisonError::into_inner);
                 let (id, count) = &mut *backing;
                 if id.is_none() {
-                    let path = self.options.backing.as_ref().expect("it has a backing file");
+                    let Some(path) = &self.options.backing else {
+                        return reply.error(Errno::ENOENT);
+                    };
                     let file = File::options().read(true).write(true).open(path);
                     match file.and_then(|file| reply.open_backing(file)) {
                         Ok(opened) => *id = Some(opened),
@@ -424,7 +429,8 @@ impl Filesystem for Probe {
             DIRECT | TOO_MUCH | SLOW | STUCK => FopenFlags::FOPEN_DIRECT_IO,
             _ => FopenFlags::empty(),
         };
-        reply.opened(self.watch.opened(ino.0), flags);
+        // A flush would make whoever starts a program wait for a file of another test that is held.
+        reply.opened(self.watch.opened(ino.0), flags | FopenFlags::FOPEN_NOFLUSH);
     }
 
     fn read(
@@ -487,6 +493,9 @@ impl Filesystem for Probe {
         let Some(contents) = state.contents.get_mut(&ino.0) else {
             return reply.error(Errno::ENOENT);
         };
+        if offset.saturating_add(data.len() as u64) > LARGEST {
+            return reply.error(Errno::EFBIG);
+        }
         let end = offset as usize + data.len();
         contents.resize(contents.len().max(end), 0);
         contents[offset as usize..end].copy_from_slice(data);
@@ -508,7 +517,7 @@ impl Filesystem for Probe {
         self.watch.released(ino, fh);
         if ino.0 == BACKED {
             let mut backing = self.backing.lock().unwrap_or_else(PoisonError::into_inner);
-            backing.1 -= 1;
+            backing.1 = backing.1.saturating_sub(1);
             if backing.1 == 0 {
                 backing.0 = None;
             }
@@ -532,7 +541,7 @@ impl Filesystem for Probe {
         let _running = self.enter("readdir", req);
         if ino.0 == MANY {
             let state = self.watch.state();
-            for (number, name) in state.many.range(offset + 1..) {
+            for (number, name) in state.many.range(offset.saturating_add(1)..) {
                 if reply.add(INodeNo(MANY + number), *number, FileType::RegularFile, name) {
                     break;
                 }
@@ -653,6 +662,9 @@ const FILES: &[Named] = &[
     Named { name: "fifo", ino: FIFO, kind: FileType::NamedPipe },
     Named { name: "many", ino: MANY, kind: FileType::Directory },
 ];
+
+/// No file grows beyond this.
+const LARGEST: u64 = 64 << 20;
 
 const CONTENTS: &[u8] = b"what a probe has in its files\n";
 

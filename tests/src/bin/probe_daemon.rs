@@ -1,21 +1,27 @@
 //! Mounts a [`Probe`] in a process of its own, for the tests that kill, stop or limit it.
 //!
 //! It says `ready` once the filesystem is served, and what the probe counted when the session has
-//! ended.
+//! ended. Warnings and errors of the library go to standard error.
 
 use std::env;
+use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use async_fuser::{InitFlags, MountOption, Session, SessionACL};
-use tests::{Init, Probe, ProbeOptions};
+use log::{LevelFilter, Log, Metadata, Record};
+use tests::{Init, Probe, ProbeOptions, sys};
 
 const USAGE: &str = "probe_daemon MOUNTPOINT [--threads N] [--clone-fd] [--acl all|root|owner] \
     [--auto-unmount] [--default-permissions] [--recover-stale] [--slow MS] [--backing FILE] \
-    [--init fails|panics] [--spawn PROGRAM ARGUMENT] [--writeback] [--background]";
+    [--init fails|panics] [--spawn PROGRAM ARGUMENT] [--abort-error] [--background] [--storm]";
 
 fn main() -> ExitCode {
+    log::set_logger(&ToStderr).expect("the only logger");
+    log::set_max_level(LevelFilter::Warn);
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -30,7 +36,7 @@ fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let mountpoint = args.next().ok_or(USAGE)?;
     let mut options = ProbeOptions::default();
     let mut config = Probe::config();
-    let (mut child, mut background) = (None, false);
+    let (mut child, mut background, mut storm) = (None, false, false);
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(USAGE);
         match arg.as_str() {
@@ -47,7 +53,8 @@ fn serve() -> Result<(), Box<dyn std::error::Error>> {
             "--auto-unmount" => config.mount_options.push(MountOption::AutoUnmount),
             "--default-permissions" => config.mount_options.push(MountOption::DefaultPermissions),
             "--recover-stale" => config.recover_stale = true,
-            "--writeback" => options.capabilities |= InitFlags::FUSE_WRITEBACK_CACHE,
+            "--abort-error" => options.capabilities |= InitFlags::FUSE_ABORT_ERROR,
+            "--storm" => storm = true,
             "--slow" => options.slow = Duration::from_millis(value()?.parse()?),
             "--backing" => options.backing = Some(value()?.into()),
             "--init" => {
@@ -68,6 +75,16 @@ fn serve() -> Result<(), Box<dyn std::error::Error>> {
         let child = std::process::Command::new(program).arg(argument).spawn()?;
         println!("child {}", child.id());
     }
+    if storm {
+        let signals = Arc::new(AtomicUsize::new(0));
+        signal_all_threads(signals.clone())?;
+        thread::spawn(move || {
+            while signals.load(Ordering::Relaxed) < 1000 {
+                thread::sleep(Duration::from_millis(1));
+            }
+            println!("1000 signals");
+        });
+    }
     println!("ready");
     if background {
         // As a program does that has something else to do: the session is on other threads.
@@ -83,4 +100,33 @@ fn serve() -> Result<(), Box<dyn std::error::Error>> {
     watch.assert_ended_well();
     println!("ended well");
     Ok(())
+}
+
+/// Sends a signal to every thread of this process but one, again and again: whatever waits in a
+/// system call is interrupted all the time.
+fn signal_all_threads(sent: Arc<AtomicUsize>) -> io::Result<()> {
+    sys::catch(libc::SIGUSR1)?;
+    thread::spawn(move || {
+        loop {
+            sent.fetch_add(sys::signal_other_threads(libc::SIGUSR1), Ordering::Relaxed);
+            thread::sleep(Duration::from_micros(500));
+        }
+    });
+    Ok(())
+}
+
+struct ToStderr;
+
+impl Log for ToStderr {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if record.level() <= LevelFilter::Warn {
+            eprintln!("{}: {}", record.level(), record.args());
+        }
+    }
+
+    fn flush(&self) {}
 }

@@ -1,7 +1,9 @@
 //! What both sides have in common: no type of either crate.
 
 use std::fmt::Debug;
+use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,7 +15,7 @@ pub(crate) struct Side {
     /// Mounts the recording filesystem.
     pub(crate) mount: fn(&Spec, &Path) -> io::Result<Box<dyn Mounted>>,
     /// Serves the recording filesystem on a connection that is already mounted.
-    pub(crate) from_fd: fn(&Spec, std::os::fd::OwnedFd) -> io::Result<Box<dyn Mounted>>,
+    pub(crate) from_fd: fn(&Spec, OwnedFd) -> io::Result<Box<dyn Mounted>>,
     /// Mounts, tries every setter of the kernel's configuration in `init`, and says what happened.
     pub(crate) kernel_config: fn(&Path) -> Vec<String>,
     /// What `Session::new` says about options that it refuses.
@@ -24,8 +26,10 @@ pub(crate) struct Side {
     pub(crate) formats: fn() -> Vec<String>,
     /// Lives through one way for a session to begin and to end.
     pub(crate) lifecycle: fn(Life, &Path) -> Vec<String>,
-    /// Answers an INIT on a socket: the fields of the answer.
-    pub(crate) init_answer: fn(&Spec, std::os::fd::OwnedFd) -> Result<(), String>,
+    /// Answers the INIT on a socket, and says what became of the session.
+    pub(crate) init_answer: fn(&Spec, OwnedFd) -> String,
+    /// Registers a file with a session that does not run yet, and something that is none.
+    pub(crate) create_raw: fn(&Spec, &Path, &File) -> Vec<String>,
     /// A complete program, run until it is unmounted.
     pub(crate) program: fn(&Path) -> io::Result<()>,
     /// The same in the background, and with what `experimental` has.
@@ -97,6 +101,8 @@ pub(crate) struct Spec {
     pub(crate) dopen: u32,
     /// `open` and `opendir` answer `ENOSYS`.
     pub(crate) no_open: bool,
+    /// All times of the filesystem are the same.
+    pub(crate) stopped_clock: bool,
     /// Files pass through to this one.
     pub(crate) backing: Option<PathBuf>,
 }
@@ -121,6 +127,7 @@ impl Default for Spec {
             fopen: 0,
             dopen: 0,
             no_open: false,
+            stopped_clock: false,
             backing: None,
         }
     }
