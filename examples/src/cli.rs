@@ -347,6 +347,12 @@ struct Mountpoint {
 impl Mountpoint {
     fn prepare(given: Option<&Path>, name: &str) -> io::Result<Self> {
         if let Some(path) = given {
+            // These filesystems are directories. What cannot be looked at is left to the mount to
+            // complain of.
+            if fs::metadata(path).is_ok_and(|found| !found.is_dir()) {
+                let reason = format!("{} is not a directory", path.display());
+                return Err(io::Error::new(ErrorKind::NotADirectory, reason));
+            }
             return Ok(Self { path: path.to_owned(), made: false });
         }
         let path = default_mountpoint(name);
