@@ -29,11 +29,11 @@ pub struct Config {
     /// is set, the dead FUSE mount is detached and the new one takes its place; if not, mounting
     /// fails. A mount that still has a server is never touched.
     pub recover_stale: bool,
-    /// How long dropping or joining a session waits for files that are still open.
+    /// How long dropping a session, or unmounting and joining it, waits for its users.
     ///
-    /// A filesystem in use is unmounted lazily: its name is gone at once, its open files go on.
-    /// After this time the session ends all the same, and those files answer with an error.
-    /// `None` is 5 seconds.
+    /// A filesystem in use is unmounted lazily: its name is gone at once, its open files go on, and
+    /// so does a copy of the mount in another mount namespace. After this time the session ends all
+    /// the same, and they answer with an error. `None` is 5 seconds.
     pub busy_grace: Option<Duration>,
 }
 

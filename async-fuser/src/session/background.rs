@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use super::SharedMount;
 use super::serve::{is_worker_of, wake};
-use crate::mount::Unmounted;
 use crate::notifier::Notifier;
 use crate::transport::Port;
 
 /// A session that runs on threads of its own.
 ///
 /// Dropping it unmounts the filesystem and waits until its `destroy` has run. If files of it are
-/// still open after [`Config::busy_grace`](crate::Config::busy_grace), the session ends
-/// nevertheless and they answer with an error; if a method is still running then, it is no longer
-/// waited for.
+/// still open after [`Config::busy_grace`](crate::Config::busy_grace), or another mount namespace
+/// has a copy of the mount, the session ends nevertheless and they answer with an error; if a
+/// method is still running then, it is no longer waited for.
 #[derive(Debug)]
 pub struct BackgroundSession {
     /// The thread that runs the session. It ends when the filesystem has been unmounted.
@@ -62,11 +61,12 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    /// Unmounts, and if open files keep the session alive, ends it when their time is up.
+    /// Unmounts, and if something keeps the session alive, ends it when its time is up: files that
+    /// are open, or a copy of the mount in another mount namespace.
     fn unmount(&self) -> io::Result<()> {
-        let unmounted = self.mount.unmount()?;
-        if unmounted == Unmounted::Lazily && !self.wait() {
-            log::warn!("files are still open: the session ends without them");
+        self.mount.unmount()?;
+        if self.mount.was_mounted() && !self.wait() {
+            log::warn!("the filesystem is still in use: the session ends without its users");
             self.stop();
         }
         Ok(())

@@ -19,7 +19,7 @@ use background::{Ended, Ending};
 use handshake::{Agreed, handshake};
 
 use crate::filesystem::Filesystem;
-use crate::mount::{Config, Mount, SessionACL, Unmounted};
+use crate::mount::{Config, Mount, SessionACL};
 use crate::notifier::Notifier;
 use crate::transport::{Device, Port, inherited};
 
@@ -91,7 +91,7 @@ impl<FS: Filesystem> Session<FS> {
         shared.shared().end();
         // As in a drop: the connection is closed first, the filesystem destroyed last.
         drop(shared);
-        let unmounted = mount.0.unmount().map(drop);
+        let unmounted = mount.0.unmount();
         drop(filesystem);
         result.and(unmounted)
     }
@@ -118,7 +118,7 @@ impl<FS: Filesystem> Session<FS> {
 
     /// Unmounts the filesystem: lazily if it is in use, so that its open files go on.
     pub fn unmount(&mut self) -> io::Result<()> {
-        self.mount.0.unmount().map(drop)
+        self.mount.0.unmount()
     }
 
     /// Something that unmounts the filesystem later and from anywhere.
@@ -148,7 +148,7 @@ impl SessionUnmounter {
     /// Unmounts the filesystem: lazily if it is in use, so that its open files go on, and the
     /// session with them. Does nothing if it is not mounted any more.
     pub fn unmount(&mut self) -> io::Result<()> {
-        self.mount.unmount().map(drop)
+        self.mount.unmount()
     }
 }
 
@@ -165,14 +165,13 @@ impl SharedMount {
     }
 
     /// After an error the filesystem is as mounted as before.
-    fn unmount(&self) -> io::Result<Unmounted> {
+    fn unmount(&self) -> io::Result<()> {
         let mut mount = self.mount.lock().unwrap_or_else(PoisonError::into_inner);
-        let unmounted = match &mut *mount {
-            Some(mount) => mount.unmount()?,
-            None => Unmounted::Already,
-        };
+        if let Some(mounted) = &mut *mount {
+            mounted.unmount()?;
+        }
         *mount = None;
-        Ok(unmounted)
+        Ok(())
     }
 
     fn was_mounted(&self) -> bool {

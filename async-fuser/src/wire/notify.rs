@@ -159,7 +159,7 @@ enum Fixed {
 /// The length of a name that the kernel can take. Which names exist is the kernel's affair; where
 /// its own limit is lower, it answers ENAMETOOLONG itself.
 fn name_len(name: &[u8]) -> Result<u32, Errno> {
-    if name.is_empty() || name.contains(&0) {
+    if name.contains(&0) {
         return Err(Errno::EINVAL);
     }
     if name.len() > FUSE_NAME_MAX {
@@ -254,8 +254,7 @@ mod tests {
     #[test]
     fn names_the_kernel_cannot_take_are_errors() {
         for (name, expected) in [
-            (&b""[..], Errno::EINVAL),
-            (b"\0", Errno::EINVAL),
+            (&b"\0"[..], Errno::EINVAL),
             (b"a\0b", Errno::EINVAL),
             (&[b'a'; 4096], Errno::ENAMETOOLONG),
         ] {
@@ -299,7 +298,7 @@ mod tests {
                 _ => (Ok(Notification::retrieve(number, INO, number, 0)), 32, (24, 1), 0),
             };
             let is_named = number % 5 < 2;
-            let is_name = !bytes.is_empty() && !bytes.contains(&0) && bytes.len() <= FUSE_NAME_MAX;
+            let is_name = !bytes.contains(&0) && bytes.len() <= FUSE_NAME_MAX;
             assert_eq!(notification.is_ok(), !is_named || is_name, "{bytes:?}");
             let Ok(notification) = notification else {
                 refused += 1;

@@ -12,8 +12,8 @@ impl Filesystem for One {
     fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let _ = (req.uid(), req.gid(), req.pid(), req.unique());
         if parent == INodeNo::ROOT && name == "one" {
-            let (entry, attr) = (Duration::from_secs(1), Duration::ZERO);
-            reply.entry_with_ttls(&entry, &attr, &self.0, Generation(0));
+            let (attr, entry) = (Duration::ZERO, Duration::from_secs(1));
+            reply.entry_with_ttls(&attr, &entry, &self.0, Generation(0));
         } else {
             reply.error(Errno::ENOENT);
         }
