@@ -53,6 +53,7 @@ pub(crate) struct Threads {
 /// A process that serves a contestant. Dropped, it unmounts and ends, and so it does if this
 /// process dies: its standard input ends then.
 pub(crate) struct Server {
+    contestant: Contestant,
     child: Child,
     mountpoint: PathBuf,
     _directory: TempDir,
@@ -72,7 +73,7 @@ impl Server {
         }
         // An interrupt from the terminal is not for it: it is to unmount when we have gone.
         let child = command.process_group(0).stdin(Stdio::piped()).spawn()?;
-        let mut server = Self { child, mountpoint, _directory: directory };
+        let mut server = Self { contestant, child, mountpoint, _directory: directory };
         wait_for("mount", || {
             if let Some(status) = server.child.try_wait()? {
                 return Err(io::Error::other(format!("{contestant:?} did not serve: {status}")));
@@ -158,7 +159,8 @@ impl Drop for Server {
         drop(self.child.stdin.take());
         let ended = wait_for("end", || Ok(self.child.try_wait()?.is_some()));
         if let Err(error) = ended {
-            eprintln!("{}: {error}", self.mountpoint.display());
+            // A copy of the mount in another namespace keeps it alive, for example.
+            eprintln!("{:?}, {}: {error}", self.contestant, self.mountpoint.display());
             let _ = self.child.kill();
             let _ = self.child.wait();
             let _ = umount2(&self.mountpoint, MntFlags::MNT_DETACH);

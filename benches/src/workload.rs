@@ -105,8 +105,8 @@ impl Caller {
     pub(crate) fn new(mountpoint: &Path, number: usize) -> io::Result<Self> {
         let path = mountpoint.join(format!("{DIRECTORY}{number}"));
         let directory = File::open(&path)?;
-        let file = openat(&directory, FILE, OFlag::O_RDWR, Mode::empty())?.into();
-        let listing = Dir::open(&path, OFlag::O_RDONLY, Mode::empty())?;
+        let file = File::options().read(true).write(true).open(path.join(FILE))?;
+        let listing = Dir::open(&path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
         Ok(Self { directory, file, listing, buffer: Buffer::new() })
     }
 }

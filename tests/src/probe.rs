@@ -230,6 +230,14 @@ impl Watch {
         assert!(called, "{method} {times} times within {limit:?}: {:?}", self.all_calls());
     }
 
+    /// Waits until everything that was opened is released: a release comes some time after its
+    /// close, and not at all if the filesystem is unmounted first. Panics after ten seconds.
+    #[track_caller]
+    pub fn wait_until_all_is_released(&self) {
+        let released = wait(Duration::from_secs(10), || self.open_handles() == 0);
+        assert!(released, "{} are still open: {:?}", self.open_handles(), self.all_calls());
+    }
+
     /// Waits until `destroy` was called. Panics after `limit`.
     #[track_caller]
     pub fn wait_for_destroy(&self, limit: Duration) {

@@ -242,12 +242,11 @@ impl Running {
     #[track_caller]
     pub fn wait(&mut self, limit: Duration) -> Ran {
         if !wait(limit, || self.has_ended()) {
-            let (stack, state) = (self.proc("stack"), self.proc("status"));
-            let state = state.lines().find(|line| line.starts_with("State")).unwrap_or_default();
+            let stacks = stacks(self.child.id());
             abort_all_of(Test::current());
             self.kill();
             panic!(
-                "{} took longer than {limit:?} ({state})\n{stack}\n{}\n{}",
+                "{} took longer than {limit:?}\n{stacks}\n{}\n{}",
                 self.shown,
                 self.stdout(),
                 self.stderr()
@@ -264,10 +263,6 @@ impl Running {
         }
         let _ = killpg(Pid::from_raw(self.child.id() as i32), Signal::SIGKILL);
         wait(Duration::from_secs(5), || self.has_ended());
-    }
-
-    fn proc(&self, file: &str) -> String {
-        fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap_or_default()
     }
 }
 
@@ -299,6 +294,20 @@ impl Ran {
     pub fn code(&self) -> i32 {
         self.status.code().unwrap_or_else(|| panic!("ended by signal {:?}", self.status.signal()))
     }
+}
+
+/// Where in the kernel each thread of a process is.
+fn stacks(pid: u32) -> String {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let read = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
+    tasks
+        .map(|task| {
+            let (status, stack) =
+                (read(task.path().join("status")), read(task.path().join("stack")));
+            let status = status.lines().find(|line| line.starts_with("State")).unwrap_or_default();
+            format!("thread {:?} {status}\n{stack}", task.file_name())
+        })
+        .collect()
 }
 
 /// All that is in a file, wherever its other users are in it.

@@ -33,8 +33,11 @@ pub(crate) struct Side {
     /// A complete program, run until it is unmounted.
     pub(crate) program: fn(&Path) -> io::Result<()>,
     /// The same in the background, and with what `experimental` has.
-    pub(crate) experimental: fn(&Path) -> io::Result<Box<dyn FnOnce() -> io::Result<()> + Send>>,
+    pub(crate) experimental: fn(&Path) -> io::Result<End>,
 }
+
+/// Unmounts.
+pub(crate) type End = Box<dyn FnOnce() -> io::Result<()> + Send>;
 
 /// A mounted recorder.
 pub(crate) trait Mounted: Send {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::fuser;
+use crate::common::End;
 use fuser::experimental::{
     AsyncFilesystem, DirEntListBuilder, GetAttrResponse, LookupResponse, RequestContext, Result,
     TokioAdapter,
@@ -112,7 +113,7 @@ impl AsyncFilesystem for Mirror {
 }
 
 /// Mounts; what it returns unmounts.
-pub(crate) fn spawn(at: &Path) -> io::Result<Box<dyn FnOnce() -> io::Result<()> + Send>> {
+pub(crate) fn spawn(at: &Path) -> io::Result<End> {
     let session = fuser::spawn_mount(TokioAdapter::new(Mirror), at, &Config::default())?;
     Ok(Box::new(move || session.umount_and_join()))
 }

@@ -770,33 +770,33 @@ impl<'a> Script<'a> {
             ("b", &b, un, 0, 0),
             ("a", &a, w, 0, 0),
         ] {
-            let wanted = range(typ as i32, start, len);
+            let wanted = range(typ, start, len);
             let set = fcntl(fd, FcntlArg::F_OFD_SETLK(&wanted));
             self.did(format!("F_OFD_SETLK {who} {typ} {start}+{len}"), set);
-            let mut found = range(w as i32, 0, 0);
+            let mut found = range(w, 0, 0);
             let got = fcntl(&b, FcntlArg::F_OFD_GETLK(&mut found));
             let got = got.map(|_| (found.l_type, found.l_whence, found.l_start, found.l_len));
             self.did("F_OFD_GETLK b", got);
         }
         let waits = thread::scope(|scope| {
-            let waits = scope.spawn(|| fcntl(&b, FcntlArg::F_OFD_SETLKW(&range(w as i32, 3, 4))));
+            let waits = scope.spawn(|| fcntl(&b, FcntlArg::F_OFD_SETLKW(&range(w, 3, 4))));
             // It cannot have it yet: give it time to ask, and then way.
             self.await_trace("setlk", "later", "F_OFD_SETLKW", &waits);
-            let released = fcntl(&a, FcntlArg::F_OFD_SETLK(&range(un as i32, 0, 0)));
+            let released = fcntl(&a, FcntlArg::F_OFD_SETLK(&range(un, 0, 0)));
             self.did("F_OFD_SETLK a gives way", released);
             waits.join().expect("a lock")
         });
         self.did("F_OFD_SETLKW b", waits);
         // A process's own locks never conflict, and all go with the first close.
-        let posix = fcntl(&a, FcntlArg::F_SETLK(&range(w as i32, 100, 10)));
+        let posix = fcntl(&a, FcntlArg::F_SETLK(&range(w, 100, 10)));
         self.did("F_SETLK a", posix);
-        let posix = fcntl(&b, FcntlArg::F_SETLK(&range(r as i32, 105, 10)));
+        let posix = fcntl(&b, FcntlArg::F_SETLK(&range(r, 105, 10)));
         self.did("F_SETLK b", posix);
-        let mut found = range(w as i32, 0, 0);
+        let mut found = range(w, 0, 0);
         let got = fcntl(&a, FcntlArg::F_GETLK(&mut found)).map(|_| (found.l_type, found.l_start));
         self.did("F_GETLK a", got);
         self.close(Some(b));
-        let mut found = range(w as i32, 0, 0);
+        let mut found = range(w, 0, 0);
         let got = fcntl(&a, FcntlArg::F_OFD_GETLK(&mut found)).map(|_| found.l_type);
         self.did("F_OFD_GETLK after a close", got);
         self.close(Some(a));
@@ -1065,9 +1065,9 @@ impl<'a> Script<'a> {
         self.did("fallocate", result);
         let result = copy_file_range(fd, Some(&mut 0), fd, Some(&mut 100), 10);
         self.did("copy_file_range", result);
-        let result = fcntl(fd, FcntlArg::F_SETLK(&range(libc::F_WRLCK as i32, 0, 5)));
+        let result = fcntl(fd, FcntlArg::F_SETLK(&range(libc::F_WRLCK, 0, 5)));
         self.did("F_SETLK", result);
-        let mut found = range(libc::F_WRLCK as i32, 0, 5);
+        let mut found = range(libc::F_WRLCK, 0, 5);
         let result = fcntl(fd, FcntlArg::F_OFD_GETLK(&mut found)).map(|_| found.l_type);
         self.did("F_OFD_GETLK", result);
         if let Ok(other) = fd.try_clone() {

@@ -110,7 +110,12 @@ impl Recorder {
     /// Writes a line for a call.
     fn record(&self, req: &Request, call: impl AsRef<str>, answer: &Answer<String>) {
         // Threads have numbers of their own.
-        let pid = if req.pid() == 0 { "nobody" } else { "somebody" };
+        let pid = match req.pid() {
+            0 => "nobody",
+            pid if Path::new(&format!("/proc/self/task/{pid}")).exists() => "us",
+            // Somebody on this machine looks into every mount.
+            _ => return,
+        };
         let answer = match answer {
             Ok(answer) => answer.clone(),
             Err(errno) => format!("errno {}", errno.code()),
@@ -413,7 +418,7 @@ impl State {
                 && held.owner != wanted.owner
                 && held.start <= wanted.end
                 && wanted.start <= held.end
-                && (held.typ == libc::F_WRLCK as i32 || wanted.typ == libc::F_WRLCK as i32)
+                && (held.typ == libc::F_WRLCK || wanted.typ == libc::F_WRLCK)
         };
         self.locks.iter().find(stands_in_the_way).copied()
     }
@@ -434,7 +439,7 @@ impl State {
                 kept.push(Lock { start: wanted.end + 1, ..held });
             }
         }
-        if wanted.typ != libc::F_UNLCK as i32 {
+        if wanted.typ != libc::F_UNLCK {
             kept.push(wanted);
         }
         self.locks = kept;
@@ -1067,7 +1072,7 @@ impl Filesystem for Recorder {
         self.record(req, call, &Ok(format!("{shown:?}")));
         match found {
             Some(lock) => reply.locked(lock.start, lock.end, lock.typ, lock.pid),
-            None => reply.locked(0, 0, libc::F_UNLCK as i32, 0),
+            None => reply.locked(0, 0, libc::F_UNLCK, 0),
         }
     }
 
@@ -1088,7 +1093,7 @@ impl Filesystem for Recorder {
         let call = format!("setlk {ino} {fh} {start}..{end} {typ} pid {us} sleep {sleep}");
         let wanted = Lock { ino: ino.0, owner: lock_owner, start, end, typ, pid };
         let mut state = self.state();
-        if typ != libc::F_UNLCK as i32 && state.obstacle(&wanted).is_some() {
+        if typ != libc::F_UNLCK && state.obstacle(&wanted).is_some() {
             if sleep {
                 self.record(req, call, &Ok("later".to_owned()));
                 state.waiting.push((wanted, reply));
@@ -1261,6 +1266,7 @@ impl State {
 
 /// `lookup` and `getattr` on a tree of four, and nothing else.
 struct Bare {
+    spec: Spec,
     trace: Arc<Trace>,
 }
 
@@ -1294,6 +1300,11 @@ impl Bare {
 }
 
 impl Filesystem for Bare {
+    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        configure(&self.spec, config);
+        Ok(())
+    }
+
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let ino = match name.to_str() {
             Some("file") => 2,
@@ -1410,7 +1421,7 @@ fn mounted(spec: &Spec, at: &Path) -> io::Result<Box<dyn Mounted>> {
     let trace = recorder.trace.clone();
     let session = match spec.kind {
         Kind::Full => spawn_mount(recorder, at, &options)?,
-        Kind::Bare => spawn_mount(Bare { trace: trace.clone() }, at, &options)?,
+        Kind::Bare => spawn_mount(Bare { spec: spec.clone(), trace: trace.clone() }, at, &options)?,
         Kind::Nothing => spawn_mount(Nothing, at, &options)?,
     };
     Ok(Box::new(Background { session, trace, mountpoint: Some(at.to_owned()) }))

@@ -176,10 +176,13 @@ fn a_stopped_server_goes_on_where_it_was() {
         for engine in ENGINES {
             let at = Mountpoint::new();
             let mut server = daemon(&at, engine);
+            let caller = Caller::of(&at);
             let load = Load::on(at.path());
             thread::sleep(Duration::from_millis(50));
             server.signal(Signal::SIGSTOP);
-            callers_can_be_killed(&at);
+            // A thread that is on its way to a stop may still take a request along.
+            eventually(SOON, "every thread stops", || states(server.pid()).all(|s| s == 'T'));
+            caller.waits_and_is_killed();
             server.signal(Signal::SIGCONT);
             thread::sleep(Duration::from_millis(50));
             assert!(load.end().expect("nobody notices") > 0);
@@ -197,11 +200,12 @@ fn a_frozen_server_goes_on_when_it_thaws() {
             let at = Mountpoint::new();
             let mut server = daemon(&at, engine);
             freezer.take(server.pid());
+            let caller = Caller::of(&at);
             let load = Load::on(at.path());
             thread::sleep(Duration::from_millis(50));
             freezer.freeze(true);
             let waiting = reading(at.join("plain"));
-            callers_can_be_killed(&at);
+            caller.waits_and_is_killed();
             assert!(!waiting.is_finished(), "nobody answers");
             freezer.freeze(false);
             waiting.join().expect("no panic").expect("it is served now");
@@ -212,13 +216,43 @@ fn a_frozen_server_goes_on_when_it_thaws() {
     });
 }
 
-/// Nobody has read this caller's request yet, so it may go.
-fn callers_can_be_killed(at: &Mountpoint) {
-    let mut caller = run("cat").arg(at.join("plain")).start();
-    thread::sleep(Duration::from_millis(50));
-    assert!(!caller.has_ended(), "it is not answered");
-    caller.signal(Signal::SIGKILL);
-    caller.wait(SOON);
+/// A caller that has a file open and reads it once it is told to.
+struct Caller {
+    shell: Running,
+    go: PathBuf,
+}
+
+impl Caller {
+    #[track_caller]
+    fn of(at: &Mountpoint) -> Self {
+        let go = at.beside().join("go");
+        let _ = fs::remove_file(&go);
+        let script = "exec 3<\"$0\"; echo open; while [ ! -e \"$1\" ]; do sleep 0.01; done
+            echo reads; read line <&3; echo done";
+        let mut shell = run("sh").args(["-c", script]).arg(at.join("direct")).arg(&go).start();
+        shell.wait_for("open", SOON);
+        Self { shell, go }
+    }
+
+    /// Has it read where nobody serves. No server has read its request, so it may be killed; and
+    /// it holds no lock that others wait for, nor waits for one.
+    #[track_caller]
+    fn waits_and_is_killed(mut self) {
+        fs::write(&self.go, "").expect("a file");
+        self.shell.wait_for("reads", SOON);
+        thread::sleep(Duration::from_millis(50));
+        self.shell.signal(Signal::SIGKILL);
+        let ended = self.shell.wait(SOON);
+        assert!(!ended.stdout.contains("done"), "it was served: {ended:?}");
+    }
+}
+
+/// The state of each of a process's threads, as one letter.
+fn states(pid: u32) -> impl Iterator<Item = char> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("a process").flatten();
+    let stats = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
+    // Behind the name, which is in parentheses and may have some itself.
+    stats.filter_map(|stat| stat.rsplit_once(") ")?.1.chars().next())
 }
 
 /// The program that a daemon has started.
