@@ -401,101 +401,6 @@ bitflags! {
     }
 }
 
-bitflags! {
-    /// Which fields of a setattr request say something.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) struct FattrFlags: u32 {
-        const FATTR_MODE = abi::FATTR_MODE;
-        const FATTR_UID = abi::FATTR_UID;
-        const FATTR_GID = abi::FATTR_GID;
-        const FATTR_SIZE = abi::FATTR_SIZE;
-        const FATTR_ATIME = abi::FATTR_ATIME;
-        const FATTR_MTIME = abi::FATTR_MTIME;
-        const FATTR_FH = abi::FATTR_FH;
-        /// The time is the present one, whatever the request says.
-        const FATTR_ATIME_NOW = abi::FATTR_ATIME_NOW;
-        /// The time is the present one, whatever the request says.
-        const FATTR_MTIME_NOW = abi::FATTR_MTIME_NOW;
-        const FATTR_LOCKOWNER = abi::FATTR_LOCKOWNER;
-        const FATTR_CTIME = abi::FATTR_CTIME;
-        /// Not a field: set-user-id and set-group-id are to go.
-        const FATTR_KILL_SUIDGID = abi::FATTR_KILL_SUIDGID;
-        #[cfg(target_os = "macos")]
-        const FATTR_CRTIME = 1 << 28;
-        #[cfg(target_os = "macos")]
-        const FATTR_CHGTIME = 1 << 29;
-        #[cfg(target_os = "macos")]
-        const FATTR_BKUPTIME = 1 << 30;
-        #[cfg(target_os = "macos")]
-        const FATTR_FLAGS = 1 << 31;
-    }
-}
-
-bitflags! {
-    /// The flags of getattr and statx.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) struct GetattrFlags: u32 {
-        /// There is a file handle.
-        const FH = abi::FUSE_GETATTR_FH;
-    }
-}
-
-bitflags! {
-    /// The flags of read.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) struct ReadFlags: u32 {
-        /// There is a lock owner.
-        const LOCKOWNER = abi::FUSE_READ_LOCKOWNER;
-    }
-}
-
-bitflags! {
-    /// The flags of release.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) struct ReleaseFlags: u32 {
-        /// The file is to be flushed first.
-        const FLUSH = abi::FUSE_RELEASE_FLUSH;
-        /// The `flock(2)` lock of the lock owner is to end.
-        const FLOCK_UNLOCK = abi::FUSE_RELEASE_FLOCK_UNLOCK;
-    }
-}
-
-bitflags! {
-    /// The flags of fsync and fsyncdir.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) struct FsyncFlags: u32 {
-        /// Attributes that are not needed to read the data may stay behind.
-        const FDATASYNC = abi::FUSE_FSYNC_FDATASYNC;
-    }
-}
-
-bitflags! {
-    /// The kernel's own flags of open and create, beside those of `open(2)`.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) struct OpenInFlags: u32 {
-        /// Truncating on open is to take set-user-id and set-group-id off the file.
-        const FUSE_OPEN_KILL_SUIDGID = abi::FUSE_OPEN_KILL_SUIDGID;
-    }
-}
-
-bitflags! {
-    /// The flags of getlk, setlk and setlkw.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) struct LkFlags: u32 {
-        /// The lock is one of `flock(2)`, on the whole file.
-        const FLOCK = abi::FUSE_LK_FLOCK;
-    }
-}
-
-bitflags! {
-    /// The kernel's own flags of setxattr, beside those of `setxattr(2)`.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) struct SetxattrFlags: u32 {
-        /// The access control list that is set takes set-group-id off the file.
-        const FUSE_SETXATTR_ACL_KILL_SGID = abi::FUSE_SETXATTR_ACL_KILL_SGID;
-    }
-}
-
 /// Prints sets of flags as the number they are.
 macro_rules! display_as_number {
     ($($flags:ident),*) => { $(
@@ -592,11 +497,8 @@ mod tests {
         #[cfg(not(target_os = "macos"))]
         {
             assert_eq!(FopenFlags::all().bits(), 0xff);
-            assert_eq!(FattrFlags::all().bits(), 0xfff);
             assert!(InitFlags::all().iter().all(|flag| flag.bits().is_power_of_two()));
         }
-        assert_eq!(ReadFlags::LOCKOWNER.bits(), 2);
-        assert_eq!(ReleaseFlags::FLOCK_UNLOCK.bits(), 2);
     }
 
     #[test]
