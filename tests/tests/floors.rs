@@ -63,6 +63,8 @@ const UNSAFE: &[(&str, usize)] = &[
     ("mount/syscall.rs", 1),
     // fuser's public `unsafe fn wrap_backing`, on two replies.
     ("reply.rs", 2),
+    // The new mount interface, to look into the control filesystem.
+    ("transport/abort.rs", 1),
     // The device's ioctls.
     ("transport/device.rs", 1),
 ];

@@ -77,6 +77,11 @@ impl Identity {
         &self.path
     }
 
+    /// The minor number of the mount's device, which has no major.
+    pub(super) fn connection(&self) -> Option<u32> {
+        self.stamp.map(|stamp| stamp.dev.1)
+    }
+
     pub(super) fn place(&self) -> Place {
         let Some(ours) = &self.stamp else {
             return if self.is_served() { Place::At(self.path.clone()) } else { Place::Gone };

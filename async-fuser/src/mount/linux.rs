@@ -85,6 +85,10 @@ pub(super) fn recover(mountpoint: &Path) -> io::Result<()> {
 }
 
 impl Held {
+    pub(super) fn connection(&self) -> Option<u32> {
+        self.identity.connection()
+    }
+
     pub(super) fn unmount(&mut self) -> io::Result<Unmounted> {
         match self.identity.place() {
             Place::At(path) => self.unmount_at(&path),

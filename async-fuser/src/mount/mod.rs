@@ -100,6 +100,13 @@ impl Mount {
     }
 }
 
+impl Mount {
+    /// The number the kernel has for the connection, which is that of the mount's device.
+    pub(crate) fn connection(&self) -> Option<u32> {
+        self.held.as_ref()?.connection()
+    }
+}
+
 impl Drop for Mount {
     fn drop(&mut self) {
         if let Err(error) = self.unmount() {

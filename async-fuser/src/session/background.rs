@@ -4,7 +4,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::SharedMount;
-use super::serve::{is_worker_of, wake};
+use super::serve::is_worker_of;
 use crate::notifier::Notifier;
 use crate::transport::Port;
 
@@ -67,15 +67,14 @@ impl Ending {
         self.mount.unmount()?;
         if self.mount.was_mounted() && !self.wait() {
             log::warn!("the filesystem is still in use: the session ends without its users");
-            self.stop();
+            self.abort();
         }
         Ok(())
     }
 
-    fn stop(&self) {
+    fn abort(&self) {
         if let Some(port) = self.port.upgrade() {
-            port.shared().stop();
-            wake(&port);
+            port.abort();
         }
     }
 
@@ -95,7 +94,7 @@ impl Drop for Ending {
         let unmounted = self.unmount().inspect_err(|error| log::warn!("{error}"));
         // What cannot be unmounted, or came as a descriptor and need not be, ends like this.
         if unmounted.is_err() || !self.mount.was_mounted() {
-            self.stop();
+            self.abort();
         }
         if !self.wait() {
             log::warn!("a method of the filesystem is still running: it is not waited for");

@@ -77,8 +77,9 @@ impl<FS: Filesystem> Session<FS> {
         config: Config,
     ) -> io::Result<Self> {
         let mut filesystem = Destroyed(filesystem);
+        let connection = mount.as_ref().and_then(Mount::connection);
         let mount = UnmountedOnDrop(SharedMount::new(mount));
-        let port = Arc::new(Port::new(Device::new(fd)));
+        let port = Arc::new(Port::new(Device::new(fd), connection));
         let agreed = handshake(&mut filesystem.0, &port, &config, acl)?;
         Ok(Self { port, mount, filesystem, agreed, acl: Acl::new(acl), config })
     }

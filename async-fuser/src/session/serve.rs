@@ -18,7 +18,6 @@ use crate::op::{Control, Opcode, Operation};
 use crate::reply::{Raw, ReplyEmpty};
 use crate::transport::{Abandoned, Buffer, Port, Received, Shared};
 use crate::types::{Errno, FileHandle, INodeNo, IoctlFlags, OpenFlags, Request};
-use crate::wire::notify::Notification;
 use crate::wire::{Args, DecodeError, Message};
 
 /// Serves requests until the connection is over, on `config.n_threads` threads, of which this is
@@ -53,17 +52,6 @@ pub(crate) fn serve<F: Filesystem>(
         }
         result
     })
-}
-
-/// Has a worker look up from its wait for the next request, and see whether it is to end.
-///
-/// A read of the device cannot be called off. So the kernel is asked for nothing of the root's
-/// cache, which it sends like a request.
-pub(crate) fn wake(port: &Port) {
-    let nothing = Notification::retrieve(u64::MAX, INodeNo::ROOT, 0, 0);
-    if let Err(error) = port.send(&Message::notification(nothing.code(), nothing.parts())) {
-        log::debug!("nobody to wake: {error}");
-    }
 }
 
 /// Whether this thread is one of the workers that have `shared` in common.
@@ -107,10 +95,9 @@ impl<F: Filesystem> Worker<'_, F> {
         let result = self.read_requests();
         self.release_abandoned();
         SERVING.set(ptr::null());
-        if shared.is_stopping() || result.is_err() {
-            // The others are to end as well; each passes it on to the next.
-            shared.stop();
-            wake(&self.port);
+        if result.is_err() {
+            // The others are to end as well.
+            self.port.abort();
         }
         result
     }

@@ -2,6 +2,7 @@
 //!
 //! It carries buffers and messages, and has never heard of an operation.
 
+mod abort;
 mod backing;
 mod buffer;
 mod device;

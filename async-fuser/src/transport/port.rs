@@ -1,10 +1,12 @@
 use std::collections::HashMap;
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Device;
+use super::abort::abort;
 use crate::wire::Message;
 
 /// The way to the kernel for whatever outlives one request: replies, notifiers, backing files.
@@ -17,8 +19,9 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    pub(crate) fn new(device: Device) -> Self {
-        Self { device, shared: Arc::default() }
+    /// `connection` is the number of the connection, if it is known.
+    pub(crate) fn new(device: Device, connection: Option<u32>) -> Self {
+        Self { device, shared: Arc::new(Shared { connection, ..Shared::default() }) }
     }
 
     /// Another descriptor of the same connection.
@@ -34,6 +37,15 @@ impl Port {
         self.device.send(message)
     }
 
+    /// Ends the connection, whoever still uses it, and with it every worker that waits for a
+    /// request.
+    pub(crate) fn abort(&self) {
+        self.shared.stop();
+        if let Err(error) = abort(self.device.as_fd(), self.shared.connection) {
+            log::warn!("the connection was not aborted, and goes on while it has users: {error}");
+        }
+    }
+
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
@@ -42,6 +54,7 @@ impl Port {
 /// What the workers of one session have in common.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
+    connection: Option<u32>,
     stopping: AtomicBool,
     any_abandoned: AtomicBool,
     abandoned: Mutex<Vec<Abandoned>>,
