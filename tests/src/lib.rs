@@ -10,6 +10,7 @@ mod census;
 mod kernel;
 mod limit;
 mod mountpoint;
+mod ordinary;
 mod probe;
 mod run;
 pub mod sys;
@@ -24,6 +25,7 @@ pub use census::{Census, open_files, thread_count};
 pub use kernel::{Kernel, Reply, request};
 pub use limit::{alone, eventually, within};
 pub use mountpoint::{Connection, MountLine, Mountpoint, mounts};
+pub use ordinary::Ordinary;
 pub use probe::{Init, Probe, ProbeOptions, Watch};
 pub use run::{NOBODY, Ran, Run, Running, example, helper, run};
 
@@ -64,7 +66,9 @@ fn is_program(path: &Path) -> bool {
 
 const PACKAGES: &[(&str, &[&str])] = &[
     ("fuse3", &["fusermount3"]),
-    ("util-linux", &["setpriv", "prlimit", "unshare", "mount", "umount"]),
+    ("util-linux", &["setpriv", "prlimit", "unshare", "mount", "umount", "nsenter", "flock"]),
+    ("e2fsprogs", &["mkfs.ext4"]),
+    ("gcc", &["cc"]),
     ("attr", &["setfattr", "getfattr", "attr"]),
     ("acl", &["setfacl", "getfacl"]),
     ("coreutils", &["ls", "cat", "df", "dd", "stat", "sleep", "timeout", "mkfifo", "head"]),

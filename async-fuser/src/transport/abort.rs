@@ -15,7 +15,7 @@ use std::os::fd::BorrowedFd;
 /// known; newer kernels tell it.
 ///
 /// Only root and the user who mounted the filesystem may; the latter only where the control
-/// filesystem is mounted at its usual place.
+/// filesystem is mounted at its usual place. A socket that stands for the device is shut down.
 #[cfg(target_os = "linux")]
 pub(super) fn abort(device: BorrowedFd<'_>, number: Option<u32>) -> io::Result<()> {
     linux::abort(device, number)
@@ -37,9 +37,14 @@ mod linux {
     use nix::errno::Errno;
     use nix::fcntl::{OFlag, openat};
     use nix::libc;
+    use nix::sys::socket::{Shutdown, shutdown};
     use nix::sys::stat::Mode;
 
     pub(super) fn abort(device: BorrowedFd<'_>, number: Option<u32>) -> io::Result<()> {
+        match shutdown(device.as_raw_fd(), Shutdown::Both) {
+            Err(Errno::ENOTSOCK) => {}
+            result => return Ok(result?),
+        }
         let number = told(device).or(number).ok_or_else(|| {
             io::Error::new(ErrorKind::NotFound, "the number of the connection is not known")
         })?;
