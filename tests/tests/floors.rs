@@ -32,7 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("op", &["abi", "types", "wire"]),
     ("answer", &["abi", "types"]),
     ("transport", &["abi", "wire::Message"]),
-    ("mount", &[]),
+    ("mount", &["transport::is_connected"]),
     ("notifier", &["types", "wire", "transport"]),
     ("reply", &["types", "wire", "op::Opcode", "answer", "transport"]),
     ("filesystem", &["types", "wire::init", "notifier", "reply"]),

@@ -12,7 +12,8 @@ use nix::mount::{MntFlags, unmount};
 use super::error::MountError;
 use super::options::Config;
 use super::syscall::share_with_child;
-use super::{NO_DEVICE, Unmounted, is_connected};
+use super::{NO_DEVICE, Unmounted};
+use crate::transport::is_connected;
 
 /// What is needed to unmount again.
 #[derive(Debug)]

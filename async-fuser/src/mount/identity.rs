@@ -20,8 +20,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::statfs::statfs;
 
-use super::is_connected;
 use super::syscall::{Stamp, stamp};
+use crate::transport::is_connected;
 
 /// Which mount is ours.
 #[derive(Debug)]

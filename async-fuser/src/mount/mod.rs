@@ -38,13 +38,12 @@ use no_mount as platform;
 
 use std::fs;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use log::{debug, warn};
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use error::MountError;
 pub use options::{Config, MountOption, SessionACL};
@@ -111,20 +110,6 @@ impl Drop for Mount {
     fn drop(&mut self) {
         if let Err(error) = self.unmount() {
             warn!("{error}");
-        }
-    }
-}
-
-/// Whether the kernel's end of the connection is still up: not unmounted, not aborted.
-#[cfg_attr(target_os = "macos", allow(dead_code))]
-fn is_connected(connection: BorrowedFd<'_>) -> bool {
-    let gone = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
-    let mut asked = [PollFd::new(connection, PollFlags::empty())];
-    loop {
-        match poll(&mut asked, PollTimeout::ZERO) {
-            Err(Errno::EINTR) => {}
-            Err(_) => return true,
-            Ok(_) => return !asked[0].revents().is_some_and(|events| events.intersects(gone)),
         }
     }
 }

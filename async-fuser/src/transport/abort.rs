@@ -40,29 +40,40 @@ mod linux {
     use nix::sys::socket::{Shutdown, shutdown};
     use nix::sys::stat::Mode;
 
+    use crate::transport::is_connected;
+
     pub(super) fn abort(device: BorrowedFd<'_>, number: Option<u32>) -> io::Result<()> {
         match shutdown(device.as_raw_fd(), Shutdown::Both) {
             Err(Errno::ENOTSOCK) => {}
             result => return Ok(result?),
         }
+        if !is_connected(device) {
+            return Ok(());
+        }
         let number = told(device).or(number).ok_or_else(|| {
             io::Error::new(ErrorKind::NotFound, "the number of the connection is not known")
         })?;
+        let mut file = open(number)?;
+        // The number of a connection that is over may be another's by now. If this one is not over
+        // yet, its number was still its own when the file was opened, and the file is its own.
+        if is_connected(device) { file.write_all(b"1") } else { Ok(()) }
+    }
+
+    /// The file that aborts the connection of this number.
+    fn open(number: u32) -> io::Result<File> {
         let path = format!("/sys/fs/fuse/connections/{number}/abort");
         match OpenOptions::new().write(true).open(path) {
-            Ok(mut file) => file.write_all(b"1"),
             // It is not mounted there. Root can look into it without mounting it anywhere.
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let path = format!("{number}/abort");
                 let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-                let file = openat(control_filesystem()?, path.as_str(), flags, Mode::empty())?;
-                File::from(file).write_all(b"1")
+                Ok(openat(control_filesystem()?, path.as_str(), flags, Mode::empty())?.into())
             }
-            Err(error) => Err(error),
+            opened => opened,
         }
     }
 
-    /// The connection's number, as the kernel tells it since Linux 6.15.
+    /// The connection's number, as newer kernels tell it.
     fn told(device: BorrowedFd<'_>) -> Option<u32> {
         let about = fs::read_to_string(format!("/proc/self/fdinfo/{}", device.as_raw_fd())).ok()?;
         let number = about.lines().find_map(|line| line.strip_prefix("fuse_connection:"))?;

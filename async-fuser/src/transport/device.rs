@@ -101,6 +101,20 @@ impl AsFd for Device {
     }
 }
 
+/// Whether the kernel's end of the connection is still up: not unmounted, not aborted.
+#[cfg(not(target_os = "macos"))]
+pub(crate) fn is_connected(connection: BorrowedFd<'_>) -> bool {
+    let gone = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
+    let mut asked = [PollFd::new(connection, PollFlags::empty())];
+    loop {
+        match poll(&mut asked, PollTimeout::ZERO) {
+            Err(Errno::EINTR) => {}
+            Err(_) => return true,
+            Ok(_) => return !asked[0].revents().is_some_and(|events| events.intersects(gone)),
+        }
+    }
+}
+
 /// The descriptor that `mountpoint` names, if it is of the form `/dev/fd/N`.
 ///
 /// `N` itself stays open, as whoever handed it down may still use it, but no longer passes to

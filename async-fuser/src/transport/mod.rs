@@ -10,5 +10,7 @@ mod port;
 
 pub use backing::BackingId;
 pub(crate) use buffer::Buffer;
+#[cfg(not(target_os = "macos"))]
+pub(crate) use device::is_connected;
 pub(crate) use device::{Device, Received, inherited};
 pub(crate) use port::{Abandoned, Port, Shared};
