@@ -1,4 +1,5 @@
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -33,7 +34,10 @@ impl BackgroundSession {
 
     /// Unmounts the filesystem, waits for the session to end, and returns how it ended.
     ///
-    /// Files that are still open are given [`Config::busy_grace`](crate::Config::busy_grace).
+    /// Files that are still open are given [`Config::busy_grace`](crate::Config::busy_grace), then
+    /// the connection is aborted. Where that is not permitted, which is so for an ordinary user on
+    /// a system that does not have the control filesystem `fusectl` mounted, this is an error, and
+    /// the session ends with the last of its users.
     pub fn umount_and_join(self) -> io::Result<()> {
         self.ending.unmount()?;
         self.join()
@@ -58,6 +62,8 @@ pub(super) struct Ending {
     pub(super) port: Weak<Port>,
     pub(super) ended: Arc<Ended>,
     pub(super) grace: Duration,
+    /// The connection could not be aborted, and there is no use in trying again.
+    pub(super) in_vain: AtomicBool,
 }
 
 impl Ending {
@@ -67,15 +73,14 @@ impl Ending {
         self.mount.unmount()?;
         if self.mount.was_mounted() && !self.wait() {
             log::warn!("the filesystem is still in use: the session ends without its users");
-            self.abort();
+            self.abort()?;
         }
         Ok(())
     }
 
-    fn abort(&self) {
-        if let Some(port) = self.port.upgrade() {
-            port.abort();
-        }
+    fn abort(&self) -> io::Result<()> {
+        let Some(port) = self.port.upgrade() else { return Ok(()) };
+        port.abort().inspect_err(|_| self.in_vain.store(true, Ordering::Relaxed))
     }
 
     /// Waits for the end as long as is allowed. True if it came, or would never come because it is
@@ -84,20 +89,31 @@ impl Ending {
         let is_worker = self.port.upgrade().is_some_and(|port| is_worker_of(port.shared()));
         is_worker || self.ended.wait(self.grace)
     }
+
+    /// Does all that a drop has to do.
+    fn end(&self) -> io::Result<()> {
+        let unmounted = self.unmount();
+        if self.in_vain.load(Ordering::Relaxed) {
+            return unmounted;
+        }
+        // What cannot be unmounted, or came as a descriptor and need not be, ends like this.
+        if unmounted.is_err() || !self.mount.was_mounted() {
+            self.abort()?;
+        }
+        if !self.wait() {
+            log::warn!("a method of the filesystem is still running: it is not waited for");
+        }
+        unmounted
+    }
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        if self.ended.wait(Duration::ZERO) {
+        if self.ended.wait(Duration::ZERO) || self.in_vain.load(Ordering::Relaxed) {
             return;
         }
-        let unmounted = self.unmount().inspect_err(|error| log::warn!("{error}"));
-        // What cannot be unmounted, or came as a descriptor and need not be, ends like this.
-        if unmounted.is_err() || !self.mount.was_mounted() {
-            self.abort();
-        }
-        if !self.wait() {
-            log::warn!("a method of the filesystem is still running: it is not waited for");
+        if let Err(error) = self.end() {
+            log::warn!("{error}");
         }
     }
 }

@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -107,6 +108,7 @@ impl<FS: Filesystem> Session<FS> {
             port: Arc::downgrade(&self.port),
             ended: Arc::default(),
             grace: self.config.busy_grace.unwrap_or(GRACE),
+            in_vain: AtomicBool::new(false),
         };
         let ended = SetOnDrop(ending.ended.clone());
         let guard = thread::Builder::new().name("fuse-0".to_owned()).spawn(move || {

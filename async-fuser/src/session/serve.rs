@@ -97,7 +97,9 @@ impl<F: Filesystem> Worker<'_, F> {
         SERVING.set(ptr::null());
         if result.is_err() {
             // The others are to end as well.
-            self.port.abort();
+            if let Err(error) = self.port.abort() {
+                log::warn!("{error}");
+            }
         }
         result
     }

@@ -38,12 +38,13 @@ impl Port {
     }
 
     /// Ends the connection, whoever still uses it, and with it every worker that waits for a
-    /// request.
-    pub(crate) fn abort(&self) {
+    /// request. If that fails, each worker ends after its next request.
+    pub(crate) fn abort(&self) -> io::Result<()> {
         self.shared.stop();
-        if let Err(error) = abort(self.device.as_fd(), self.shared.connection) {
-            log::warn!("the connection was not aborted, and goes on while it has users: {error}");
-        }
+        abort(self.device.as_fd(), self.shared.connection).map_err(|error| {
+            let what = "the filesystem is in use, and its connection cannot be aborted";
+            io::Error::new(error.kind(), format!("{what}: {error}"))
+        })
     }
 
     pub(crate) fn shared(&self) -> &Shared {
