@@ -53,6 +53,7 @@ impl Notifier {
     }
 
     /// Puts data into the kernel's cache of an inode, and extends its size to the data's end.
+    /// Newer kernels take this for regular files alone, and answer `EINVAL` for others.
     pub fn store(&self, ino: INodeNo, offset: u64, data: &[u8]) -> io::Result<()> {
         self.send_invalidation(&Notification::store(ino, offset, data)?)
     }
@@ -63,8 +64,8 @@ impl Notifier {
         self.send_invalidation(&Notification::delete(parent, child, name.as_bytes())?)
     }
 
-    /// Takes data out of the kernel's cache of an inode: at most `size` bytes from `offset` on,
-    /// as far as they are cached without a gap.
+    /// Takes data out of the kernel's cache of a regular file: at most `size` bytes from `offset`
+    /// on, as far as they are cached without a gap.
     ///
     /// The data arrives as a request of its own, so this waits for a worker of the session: it
     /// never returns when called from the only one. Fails with `ENOENT` for an inode the kernel
