@@ -38,23 +38,22 @@ pub(crate) struct Raw {
 
 impl Raw {
     pub(crate) fn new(req: &Request, room: u32, port: Arc<Port>) -> Self {
-        Self {
-            port: Some(port),
-            unique: req.unique().0,
-            node: req.node().0,
-            opcode: Opcode(req.opcode()),
-            room,
-        }
+        Self::with(req, room, Some(port))
     }
 
     /// A duty that nobody waits for: whatever the answer, it is not sent.
     pub(crate) fn unheard(req: &Request) -> Self {
+        Self::with(req, 0, None)
+    }
+
+    #[inline]
+    fn with(req: &Request, room: u32, port: Option<Arc<Port>>) -> Self {
         Self {
-            port: None,
+            port,
             unique: req.unique().0,
             node: req.node().0,
             opcode: Opcode(req.opcode()),
-            room: 0,
+            room,
         }
     }
 

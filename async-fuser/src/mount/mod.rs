@@ -97,9 +97,7 @@ impl Mount {
         self.held = None;
         Ok(unmounted)
     }
-}
 
-impl Mount {
     /// The number the kernel has for the connection, which is that of the mount's device.
     pub(crate) fn connection(&self) -> Option<u32> {
         self.held.as_ref()?.connection()

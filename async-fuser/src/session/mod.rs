@@ -155,30 +155,23 @@ impl SessionUnmounter {
     }
 }
 
-/// A mount that several may end, once.
+/// A mount that several may end, once; none for a connection that somebody else has mounted.
 #[derive(Clone, Debug)]
-struct SharedMount {
-    mount: Arc<Mutex<Option<Mount>>>,
-    was_mounted: bool,
-}
+struct SharedMount(Option<Arc<Mutex<Mount>>>);
 
 impl SharedMount {
     fn new(mount: Option<Mount>) -> Self {
-        Self { was_mounted: mount.is_some(), mount: Arc::new(Mutex::new(mount)) }
+        Self(mount.map(|mount| Arc::new(Mutex::new(mount))))
     }
 
     /// After an error the filesystem is as mounted as before.
     fn unmount(&self) -> io::Result<()> {
-        let mut mount = self.mount.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(mounted) = &mut *mount {
-            mounted.unmount()?;
-        }
-        *mount = None;
-        Ok(())
+        let Some(mount) = &self.0 else { return Ok(()) };
+        mount.lock().unwrap_or_else(PoisonError::into_inner).unmount().map(drop)
     }
 
     fn was_mounted(&self) -> bool {
-        self.was_mounted
+        self.0.is_some()
     }
 }
 

@@ -6,7 +6,7 @@ use fuser::{BackgroundSession, Config, Filesystem, MountOption, SessionACL};
 struct Nothing;
 impl Filesystem for Nothing {}
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "that it compiles is the test")]
 fn both() -> std::io::Result<BackgroundSession> {
     let mut config = Config::default();
     config.mount_options = vec![MountOption::RO, MountOption::FSName("nothing".to_string())];

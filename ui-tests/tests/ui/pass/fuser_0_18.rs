@@ -20,7 +20,7 @@ impl Filesystem for One {
     }
 }
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "that it compiles is the test")]
 fn run(attr: FileAttr) -> std::io::Result<()> {
     fuser::spawn_mount(One(attr), "/mnt", &fuser::Config::default())?.umount_and_join()
 }
