@@ -38,15 +38,25 @@
 
 mod abi;
 mod answer;
+#[cfg(feature = "async")]
+mod async_filesystem;
 mod dispatch;
+mod duty;
 #[cfg(feature = "experimental")]
 pub mod experimental;
 mod filesystem;
+#[cfg(feature = "async")]
+pub mod lib_async;
 mod mount;
 mod notifier;
 pub mod op;
+#[cfg(feature = "async")]
+mod outcome;
 mod reply;
+#[cfg(feature = "async")]
+mod serve;
 mod session;
+mod spare;
 mod transport;
 mod types;
 mod wire;
@@ -55,8 +65,11 @@ use std::io;
 use std::path::Path;
 
 pub use filesystem::Filesystem;
+#[cfg(feature = "async")]
+pub use lib_async::AsyncFilesystem;
 pub use mount::{Config, MountOption, SessionACL};
 pub use notifier::{Notifier, PollNotifier};
+pub use op::Operations;
 #[cfg(target_os = "macos")]
 pub use reply::ReplyXTimes;
 pub use reply::{

@@ -11,124 +11,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::libc;
 use zerocopy::IntoBytes;
 
-use crate::answer::{self, Created};
-use crate::op::Opcode;
-use crate::transport::{Abandoned, BackingId, Port};
+use crate::answer;
+use crate::duty::Duty;
+use crate::spare;
+use crate::transport::{BackingId, Port};
 use crate::types::{
-    Errno, FileAttr, FileHandle, FileType, FopenFlags, Generation, INodeNo, PollEvents, Request,
-    StatxAttr,
+    Errno, FileAttr, FileHandle, FileType, FopenFlags, Generation, INodeNo, PollEvents, StatxAttr,
 };
-use crate::wire::Message;
 use crate::wire::dirents::Dirents;
 
-/// The duty to answer one request, exactly once.
-#[derive(Debug)]
-pub(crate) struct Raw {
-    /// Taken by the answer.
-    port: Option<Arc<Port>>,
-    unique: u64,
-    node: u64,
-    opcode: Opcode,
-    /// How many bytes of data the caller has room for.
-    room: u32,
-}
-
-impl Raw {
-    pub(crate) fn new(req: &Request, room: u32, port: Arc<Port>) -> Self {
-        Self::with(req, room, Some(port))
-    }
-
-    /// A duty that nobody waits for: whatever the answer, it is not sent.
-    pub(crate) fn unheard(req: &Request) -> Self {
-        Self::with(req, 0, None)
-    }
-
-    #[inline]
-    fn with(req: &Request, room: u32, port: Option<Arc<Port>>) -> Self {
-        Self {
-            port,
-            unique: req.unique().0,
-            node: req.node().0,
-            opcode: Opcode(req.opcode()),
-            room,
-        }
-    }
-
-    #[inline]
-    pub(crate) fn ok(self, body: &[u8]) {
-        self.parts([body, &[], &[]]);
-    }
-
-    pub(crate) fn error(mut self, errno: Errno) {
-        let _ = self.send(&Message::error(self.unique, errno));
-    }
-
-    /// Answers with `data`, unless it is more than there is room for.
-    #[inline]
-    fn data(self, fixed: &[u8], data: &[u8]) {
-        if data.len() > self.room as usize {
-            log::error!(
-                "{:?} of inode {}: an answer of {} bytes to a caller with room for {} is refused",
-                self.opcode,
-                self.node,
-                data.len(),
-                self.room
-            );
-            return self.error(Errno::EIO);
-        }
-        self.parts([fixed, data, &[]]);
-    }
-
-    /// Answers with an open file, which nobody has if the answer comes too late.
-    fn opened(mut self, fh: FileHandle, body: &[u8]) {
-        if let Err(port) = self.send(&Message::reply(self.unique, [body, &[], &[]])) {
-            let directory = self.opcode == Opcode::OPENDIR;
-            port.shared().abandon(Abandoned { ino: self.node, fh: fh.0, directory });
-        }
-    }
-
-    /// An answer the kernel refuses has been logged by then.
-    #[inline]
-    fn parts(mut self, parts: [&[u8]; 3]) {
-        let _ = self.send(&Message::reply(self.unique, parts));
-    }
-
-    /// Sends the answer, unless one was sent. Gives the port back if nobody got the answer.
-    fn send(&mut self, message: &Message<'_>) -> Result<(), Arc<Port>> {
-        let Some(port) = self.port.take() else { return Ok(()) };
-        let Err(error) = port.send(message) else { return Ok(()) };
-        match error.raw_os_error() {
-            // The caller was killed, or the connection is over.
-            Some(libc::ENOENT | libc::ENODEV) => {
-                log::debug!("{:?} of inode {}: nobody waits for it", self.opcode, self.node);
-            }
-            _ => {
-                log::error!(
-                    "{:?} of inode {}: the kernel refused the answer ({error}), it gets EIO",
-                    self.opcode,
-                    self.node
-                );
-                if let Err(error) = port.send(&Message::error(self.unique, Errno::EIO)) {
-                    log::error!("and it refused that: {error}");
-                }
-            }
-        }
-        Err(port)
-    }
-}
-
-impl Drop for Raw {
-    #[inline]
-    fn drop(&mut self) {
-        if self.port.is_some() {
-            log::warn!("{:?} of inode {} was not answered: EIO", self.opcode, self.node);
-            let _ = self.send(&Message::error(self.unique, Errno::EIO));
-        }
-    }
-}
+/// A reply may be used from any thread, and after its session.
+pub(crate) type Raw = Duty<Arc<Port>>;
 
 macro_rules! replies {
     ($($(#[$meta:meta])* $name:ident)*) => { $(
@@ -244,7 +139,7 @@ impl ReplyStatx {
 impl ReplyOpen {
     /// It is open: later operations name it by `fh`.
     pub fn opened(self, fh: FileHandle, flags: FopenFlags) {
-        self.raw.opened(fh, answer::opened(fh, flags, None).as_bytes());
+        self.raw.opened(fh, flags, None);
     }
 
     /// Registers a file for the kernel to read and write by itself; see [`BackingId`].
@@ -266,7 +161,7 @@ impl ReplyOpen {
     ///
     /// Takes `FUSE_PASSTHROUGH` and a stack depth of at least 1, negotiated in `init`.
     pub fn opened_passthrough(self, fh: FileHandle, flags: FopenFlags, backing_id: &BackingId) {
-        self.raw.opened(fh, answer::opened(fh, flags, Some(backing_id.id())).as_bytes());
+        self.raw.opened(fh, flags, Some(backing_id.id()));
     }
 }
 
@@ -280,7 +175,7 @@ impl ReplyCreate {
         fh: FileHandle,
         flags: FopenFlags,
     ) {
-        self.send(ttl, attr, generation, fh, flags, None);
+        self.raw.created([ttl, ttl], attr, generation, fh, flags, None);
     }
 
     /// Registers a file for the kernel to read and write by itself; see [`BackingId`].
@@ -308,25 +203,8 @@ impl ReplyCreate {
         flags: FopenFlags,
         backing_id: &BackingId,
     ) {
-        self.send(ttl, attr, generation, fh, flags, Some(backing_id.id()));
-    }
-
-    fn send(
-        mut self,
-        ttl: &Duration,
-        attr: &FileAttr,
-        generation: Generation,
-        fh: FileHandle,
-        flags: FopenFlags,
-        backing: Option<u32>,
-    ) {
-        // The request names the directory; what is open is the new file.
-        self.raw.node = attr.ino.0;
-        let created = Created {
-            entry: answer::entry(ttl, ttl, attr, generation),
-            open: answer::opened(fh, flags, backing),
-        };
-        self.raw.opened(fh, created.as_bytes());
+        let backing = Some(backing_id.id());
+        self.raw.created([ttl, ttl], attr, generation, fh, flags, backing);
     }
 }
 
@@ -338,12 +216,7 @@ impl ReplyWrite {
 
     /// So many bytes were copied, where that may be more than `written` can say.
     pub fn copied(self, bytes: u64) {
-        if self.raw.opcode == Opcode::COPY_FILE_RANGE_64 {
-            self.raw.ok(answer::copied(bytes).as_bytes());
-        } else {
-            let size = u32::try_from(bytes).unwrap_or(u32::MAX);
-            self.raw.ok(answer::written(size).as_bytes());
-        }
+        self.raw.written(bytes);
     }
 }
 
@@ -397,25 +270,13 @@ impl ReplyPoll {
 impl ReplyXattr {
     /// How large the value is: the answer to a caller with no room, who asks for just that.
     pub fn size(self, size: u32) {
-        match self.raw.room {
-            0 => self.raw.ok(answer::xattr_size(size).as_bytes()),
-            room if size > room => self.raw.error(Errno::ERANGE),
-            // The caller wants the value, and this would be taken for it.
-            _ => {
-                log::error!("{:?}: a size where the value was asked for", self.raw.opcode);
-                self.raw.error(Errno::EIO);
-            }
-        }
+        self.raw.xattr_size(size);
     }
 
     /// The value, or the names with a zero after each. `ERANGE` if it is more than there is room
     /// for; its size if the caller asked for just that.
     pub fn data(self, data: &[u8]) {
-        match self.raw.room as usize {
-            0 => self.size(data.len() as u32),
-            room if data.len() > room => self.raw.error(Errno::ERANGE),
-            _ => self.raw.ok(data),
-        }
+        self.raw.xattr(data);
     }
 }
 
@@ -435,7 +296,7 @@ pub struct ReplyDirectory {
 
 impl ReplyDirectory {
     pub(crate) fn new(raw: Raw) -> Self {
-        let entries = Dirents::new(spare::take(), raw.room as usize);
+        let entries = Dirents::new(spare::take(), raw.room() as usize);
         Self { raw, entries }
     }
 
@@ -483,7 +344,7 @@ pub struct ReplyDirectoryPlus {
 
 impl ReplyDirectoryPlus {
     pub(crate) fn new(raw: Raw) -> Self {
-        let entries = Dirents::new(spare::take(), raw.room as usize);
+        let entries = Dirents::new(spare::take(), raw.room() as usize);
         Self { raw, entries }
     }
 
@@ -567,23 +428,5 @@ fn wrap_backing(raw: &Raw, id: u32) -> BackingId {
 }
 
 fn port(raw: &Raw) -> &Arc<Port> {
-    raw.port.as_ref().expect("a reply has its port until it is used up")
-}
-
-/// One buffer a thread for listings, so that a listing allocates none.
-mod spare {
-    use std::cell::Cell;
-
-    thread_local! {
-        static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-    }
-
-    pub(super) fn take() -> Vec<u8> {
-        SPARE.try_with(Cell::take).unwrap_or_default()
-    }
-
-    pub(super) fn give(buffer: Vec<u8>) {
-        // A thread that is ending keeps none.
-        let _ = SPARE.try_with(|spare| spare.set(buffer));
-    }
+    raw.port().expect("a reply has its port until it is used up")
 }

@@ -9,6 +9,7 @@ mod dir;
 mod file;
 mod lock;
 mod namespace;
+mod set;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ pub use dir::*;
 pub use file::*;
 pub use lock::*;
 pub use namespace::*;
+pub use set::Operations;
 pub use xattr::*;
 
 pub(crate) use table::for_each_operation;

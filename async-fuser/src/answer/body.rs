@@ -1,4 +1,4 @@
-//! What each answer looks like to the kernel. Pure functions, shared by every engine.
+//! What each answer looks like to the kernel: the bodies behind the header.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ pub(crate) fn opened(fh: FileHandle, flags: FopenFlags, backing: Option<u32>) ->
 /// The body of an answer to CREATE and TMPFILE.
 #[repr(C)]
 #[derive(Immutable, IntoBytes)]
-pub(crate) struct Created {
+pub(crate) struct CreatedBody {
     pub(crate) entry: fuse_entry_out,
     pub(crate) open: fuse_open_out,
 }

@@ -1,0 +1,139 @@
+//! From the answer of an asynchronous method to the kernel.
+
+use std::ops::Deref;
+
+use zerocopy::IntoBytes;
+
+use crate::answer::*;
+use crate::duty::Duty;
+use crate::transport::{BackingId, Port};
+use crate::types::Errno;
+
+/// What an operation came to: the answer of whichever method served it.
+///
+/// An [`AsyncFilesystem`](crate::AsyncFilesystem) returns what is inside; a
+/// [`Serve`](super::Serve) sees them all.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Reply<'a> {
+    /// It is done, and there is no more to say. Also of what gets no answer at all.
+    Empty(()),
+    /// See [`Entry`].
+    Entry(Entry),
+    /// See [`Attr`].
+    Attr(Attr),
+    /// See [`Statx`].
+    Statx(Statx),
+    /// See [`Data`].
+    Data(Data<'a>),
+    /// See [`Opened`].
+    Opened(Opened),
+    /// See [`Created`].
+    Created(Created),
+    /// See [`Written`].
+    Written(Written),
+    /// See [`Listing`].
+    Listing(Listing),
+    /// See [`ListingPlus`].
+    ListingPlus(ListingPlus),
+    /// See [`Statfs`].
+    Statfs(Statfs),
+    /// See [`Xattr`].
+    Xattr(Xattr<'a>),
+    /// See [`Lock`].
+    Lock(Lock),
+    /// See [`Block`].
+    Block(Block),
+    /// See [`Ioctl`].
+    Ioctl(Ioctl<'a>),
+    /// See [`Poll`].
+    Poll(Poll),
+    /// See [`Offset`].
+    Offset(Offset),
+    /// See [`XTimes`].
+    #[cfg(target_os = "macos")]
+    XTimes(XTimes),
+}
+
+impl Reply<'_> {
+    /// Answers with it.
+    #[inline]
+    pub(crate) fn send<P: Deref<Target = Port>>(self, duty: Duty<P>) {
+        match self {
+            Self::Empty(()) => duty.ok(&[]),
+            Self::Entry(entry) => duty.ok(entry.body().as_bytes()),
+            Self::Attr(Attr { attr, ttl }) => duty.ok(body::attr(&ttl, &attr).as_bytes()),
+            Self::Statx(Statx { statx, ttl }) => duty.ok(body::statx(&ttl, &statx).as_bytes()),
+            Self::Data(data) => with_bytes(data, duty, |duty, bytes| duty.data(&[], bytes)),
+            Self::Opened(opened) => {
+                duty.opened(opened.fh, opened.flags, opened.backing);
+            }
+            Self::Created(created) => {
+                let Created { attr, entry_ttl, attr_ttl, generation, opened } = created;
+                duty.created(
+                    [&entry_ttl, &attr_ttl],
+                    &attr,
+                    generation,
+                    opened.fh,
+                    opened.flags,
+                    opened.backing,
+                );
+            }
+            Self::Written(Written(bytes)) => duty.written(bytes),
+            Self::Listing(listing) => duty.data(&[], listing.as_bytes()),
+            Self::ListingPlus(listing) => duty.data(&[], listing.as_bytes()),
+            Self::Statfs(statfs) => duty.ok(statfs.body().as_bytes()),
+            Self::Xattr(Xattr(XattrKind::Size(size))) => duty.xattr_size(size),
+            Self::Xattr(Xattr(XattrKind::Value(value))) => {
+                with_bytes(value, duty, Duty::xattr);
+            }
+            Self::Lock(Lock { start, end, typ, pid }) => {
+                duty.ok(body::lock(start, end, typ, pid).as_bytes());
+            }
+            Self::Block(Block(block)) => duty.ok(body::block(block).as_bytes()),
+            Self::Ioctl(Ioctl { result, data }) => with_bytes(data, duty, |duty, bytes| {
+                duty.data(body::ioctl(result).as_bytes(), bytes);
+            }),
+            Self::Poll(Poll(events)) => duty.ok(body::poll(events).as_bytes()),
+            Self::Offset(Offset(offset)) => duty.ok(body::offset(offset).as_bytes()),
+            #[cfg(target_os = "macos")]
+            Self::XTimes(XTimes { bkuptime, crtime }) => {
+                duty.ok(body::xtimes(bkuptime, crtime).as_bytes());
+            }
+        }
+    }
+}
+
+impl Opened {
+    /// The kernel reads and writes a backing file by itself; keep `backing` as long as the file is
+    /// open.
+    ///
+    /// Takes `FUSE_PASSTHROUGH` and a stack depth of at least 1, negotiated in `init`.
+    #[must_use]
+    pub fn with_backing(self, backing: &BackingId) -> Self {
+        Self { backing: Some(backing.id()), ..self }
+    }
+}
+
+/// Answers with bytes, unless they cannot be read.
+fn with_bytes<P: Deref<Target = Port>>(
+    data: Data<'_>,
+    duty: Duty<P>,
+    answer: impl FnOnce(Duty<P>, &[u8]),
+) {
+    let room = match duty.room() {
+        // What asks for a size wants to know it all the same.
+        0 => u32::MAX,
+        room => room,
+    };
+    // The duty is for one of two closures, which never are called both.
+    let mut duty = Some(duty);
+    let sent = data.with_bytes(room, |bytes| {
+        if let Some(duty) = duty.take() {
+            answer(duty, bytes);
+        }
+    });
+    if let (Err(error), Some(duty)) = (sent, duty) {
+        duty.error(Errno::from(error));
+    }
+}

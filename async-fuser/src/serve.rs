@@ -1,0 +1,118 @@
+//! The seam between the engine and whatever serves operations: the table, read once more.
+
+use std::io;
+
+use crate::answer::{Opened, Statfs};
+use crate::async_filesystem::{AsyncFilesystem, Result};
+use crate::op::{Operation, Operations, for_each_operation};
+use crate::outcome::Reply;
+use crate::types::{Errno, FileHandle, Request};
+use crate::wire::init::KernelConfig;
+
+/// What an engine drives: one operation in, one answer out.
+///
+/// Every [`AsyncFilesystem`] is one. Whatever stands between the kernel and a filesystem (metrics,
+/// a read-only view, faults for a test) implements this one method instead of one for each
+/// operation, and is mounted like a filesystem.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use async_fuser::lib_async::{Reply, Result, Serve};
+/// use async_fuser::{KernelConfig, Operations, Request, op::Operation};
+///
+/// /// Counts what is asked of a filesystem.
+/// struct Counted<S> {
+///     inner: S,
+///     asked: AtomicU64,
+/// }
+///
+/// impl<S: Serve> Serve for Counted<S> {
+///     const OPERATIONS: Operations = S::OPERATIONS;
+///
+///     async fn init(&mut self, req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
+///         self.inner.init(req, config).await
+///     }
+///
+///     async fn serve<'a>(&'a self, operation: Operation<'a>) -> Result<Reply<'a>> {
+///         self.asked.fetch_add(1, Ordering::Relaxed);
+///         self.inner.serve(operation).await
+///     }
+///
+///     async fn destroy(&mut self) {
+///         self.inner.destroy().await;
+///     }
+/// }
+/// ```
+pub trait Serve: Send + Sync + 'static {
+    /// See [`AsyncFilesystem::OPERATIONS`].
+    const OPERATIONS: Operations = Operations::ALL;
+
+    /// See [`AsyncFilesystem::init`].
+    fn init(
+        &mut self,
+        req: &Request,
+        config: &mut KernelConfig,
+    ) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Serves one operation. The answer must be of the kind that the operation takes: any other is
+    /// an `EIO` to the caller at best.
+    fn serve<'a>(
+        &'a self,
+        operation: Operation<'a>,
+    ) -> impl Future<Output = Result<Reply<'a>>> + Send;
+
+    /// See [`AsyncFilesystem::destroy`].
+    fn destroy(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+macro_rules! async_arms {
+    ($($(#[$cfg:meta])* $op:ident [$($code:tt)*] $method:ident $(via $sync:ident)? ($($arg:tt)*)
+        $(-> $answer:ident)?;)*) => {
+        impl<F: AsyncFilesystem> Serve for F {
+            const OPERATIONS: Operations = <F as AsyncFilesystem>::OPERATIONS;
+
+            fn init(
+                &mut self,
+                req: &Request,
+                config: &mut KernelConfig,
+            ) -> impl Future<Output = io::Result<()>> + Send {
+                AsyncFilesystem::init(self, req, config)
+            }
+
+            #[inline]
+            async fn serve<'a>(&'a self, operation: Operation<'a>) -> Result<Reply<'a>> {
+                Ok(match operation {
+                    $($(#[$cfg])* Operation::$op(op) => {
+                        async_arms!(@answer self.$method(op).await $(, $answer)?)
+                    })*
+                })
+            }
+
+            fn destroy(&mut self) -> impl Future<Output = ()> + Send {
+                AsyncFilesystem::destroy(self)
+            }
+        }
+    };
+    (@answer $call:expr, $answer:ident) => { Reply::$answer($call?) };
+    (@answer $call:expr) => { Reply::Empty($call) };
+}
+for_each_operation!(async_arms);
+
+/// What is answered to an operation that a filesystem does not have: the same as by a method of
+/// [`AsyncFilesystem`] that is left out.
+pub(crate) fn left_out(operation: &Operation<'_>) -> Result<Reply<'static>> {
+    match operation {
+        Operation::Forget(_)
+        | Operation::BatchForget(_)
+        | Operation::Release(_)
+        | Operation::Releasedir(_) => Ok(Reply::Empty(())),
+        Operation::Open(_) | Operation::Opendir(_) => Ok(Reply::Opened(Opened::new(FileHandle(0)))),
+        Operation::Statfs(_) => Ok(Reply::Statfs(Statfs::default())),
+        Operation::Symlink(_) | Operation::Link(_) => Err(Errno::EPERM),
+        Operation::Ioctl(_) => Err(Errno::ENOTTY),
+        _ => Err(Errno::ENOSYS),
+    }
+}
