@@ -25,6 +25,8 @@ pub(crate) struct Duty<P: Deref<Target = Port>> {
     opcode: Opcode,
     /// How many bytes of data the caller has room for.
     room: u32,
+    /// Whether anybody waits for the answer.
+    is_heard: bool,
 }
 
 impl<P: Deref<Target = Port>> Duty<P> {
@@ -38,6 +40,14 @@ impl<P: Deref<Target = Port>> Duty<P> {
         Self::with(req, u32::MAX, None)
     }
 
+    /// A duty whose caller has been answered already: what is opened now is nobody's.
+    #[cfg(feature = "async")]
+    pub(crate) fn late(req: &Request, port: P) -> Self {
+        let mut duty = Self::with(req, u32::MAX, Some(port));
+        duty.is_heard = false;
+        duty
+    }
+
     #[inline]
     fn with(req: &Request, room: u32, port: Option<P>) -> Self {
         Self {
@@ -46,11 +56,8 @@ impl<P: Deref<Target = Port>> Duty<P> {
             node: req.node().0,
             opcode: Opcode(req.opcode()),
             room,
+            is_heard: true,
         }
-    }
-
-    pub(crate) fn opcode(&self) -> Opcode {
-        self.opcode
     }
 
     pub(crate) fn room(&self) -> u32 {
@@ -159,6 +166,9 @@ impl<P: Deref<Target = Port>> Duty<P> {
     /// Sends the answer, unless one was sent. Gives the port back if nobody got the answer.
     fn send(&mut self, message: &Message<'_>) -> Result<(), P> {
         let Some(port) = self.port.take() else { return Ok(()) };
+        if !self.is_heard {
+            return Err(port);
+        }
         let Err(error) = port.send(message) else { return Ok(()) };
         match error.raw_os_error() {
             // The caller was killed, or the connection is over.
@@ -183,7 +193,7 @@ impl<P: Deref<Target = Port>> Duty<P> {
 impl<P: Deref<Target = Port>> Drop for Duty<P> {
     #[inline]
     fn drop(&mut self) {
-        if self.port.is_some() {
+        if self.port.is_some() && self.is_heard {
             log::warn!("{:?} of inode {} was not answered: EIO", self.opcode, self.node);
             let _ = self.send(&Message::error(self.unique, Errno::EIO));
         }

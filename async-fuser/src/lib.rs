@@ -40,6 +40,8 @@ mod abi;
 mod answer;
 #[cfg(feature = "async")]
 mod async_filesystem;
+#[cfg(feature = "async")]
+mod async_session;
 mod dispatch;
 mod duty;
 #[cfg(feature = "experimental")]
@@ -122,6 +124,35 @@ pub fn spawn_mount2<'a, FS: Filesystem + Send + 'static + 'a, P: AsRef<Path>>(
     options: &Config,
 ) -> io::Result<BackgroundSession> {
     spawn_mount(filesystem, mountpoint, options)
+}
+
+/// Mounts an asynchronous filesystem and serves it until it is unmounted.
+///
+/// If the future is dropped before, the filesystem is unmounted and its session ends by itself.
+/// [`AsyncSessionBuilder`](lib_async::AsyncSessionBuilder) has more choices.
+#[cfg(feature = "async")]
+pub async fn mount_async<S: lib_async::Serve>(
+    filesystem: S,
+    mountpoint: impl AsRef<Path>,
+    options: &Config,
+) -> io::Result<()> {
+    lib_async::AsyncSessionBuilder::new(filesystem)
+        .config(options)
+        .mount(mountpoint)
+        .await?
+        .run()
+        .await
+}
+
+/// Mounts an asynchronous filesystem and serves it in the background, until the session returned is
+/// dropped or the filesystem is unmounted.
+#[cfg(feature = "async")]
+pub async fn spawn_mount_async<S: lib_async::Serve>(
+    filesystem: S,
+    mountpoint: impl AsRef<Path>,
+    options: &Config,
+) -> io::Result<lib_async::AsyncBackgroundSession> {
+    lib_async::AsyncSessionBuilder::new(filesystem).config(options).spawn(mountpoint).await
 }
 
 /// The program in the README compiles.

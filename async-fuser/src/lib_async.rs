@@ -7,5 +7,9 @@ pub use crate::answer::{
     ReadBuffer, Statfs, Statx, Written, Xattr,
 };
 pub use crate::async_filesystem::{AsyncFilesystem, Result};
+pub use crate::async_session::{
+    AsyncBackgroundSession, AsyncNotifier, AsyncSession, AsyncSessionBuilder, Cancellation,
+    InFlight, SessionHandle, open_backing,
+};
 pub use crate::outcome::Reply;
 pub use crate::serve::Serve;

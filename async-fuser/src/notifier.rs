@@ -1,11 +1,15 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
+#[cfg(feature = "async")]
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Weak};
 
 use nix::libc;
 
+#[cfg(feature = "async")]
+use crate::transport::BackingId;
 use crate::transport::Port;
 use crate::types::{Errno, INodeNo, PollHandle};
 use crate::wire::Message;
@@ -99,6 +103,11 @@ impl Notifier {
     /// memory pressure. Fails with `EINVAL` before ABI 7.45.
     pub fn prune(&self, inodes: &[INodeNo]) -> io::Result<()> {
         self.send(&Notification::prune(inodes)?)
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn open_backing(&self, file: BorrowedFd<'_>) -> io::Result<BackingId> {
+        BackingId::open(&self.port()?, file)
     }
 
     fn send(&self, notification: &Notification<'_>) -> io::Result<()> {

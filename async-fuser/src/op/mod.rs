@@ -22,6 +22,8 @@ pub use file::*;
 pub use lock::*;
 pub use namespace::*;
 pub use set::Operations;
+#[cfg(feature = "async")]
+pub(crate) use set::row;
 pub use xattr::*;
 
 pub(crate) use table::for_each_operation;
@@ -134,6 +136,13 @@ macro_rules! operation {
             /// Who asks.
             pub fn req(&self) -> &'a Request {
                 match self { $($(#[$cfg])* Self::$op(op) => op.req,)* }
+            }
+
+            /// How many bytes of data the caller has room for; `u32::MAX` where it does not say.
+            #[cfg(feature = "async")]
+            #[inline]
+            pub(crate) fn room(&self) -> u32 {
+                match self { $($(#[$cfg])* Self::$op(op) => op.room(),)* }
             }
 
             /// The name of the method that serves it.

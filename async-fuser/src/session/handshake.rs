@@ -1,5 +1,6 @@
 use std::fs;
 use std::io;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use nix::unistd::{SysconfVar, sysconf};
@@ -21,13 +22,68 @@ pub(crate) struct Agreed {
     pub(crate) max_write: u32,
 }
 
-/// Waits for the kernel's INIT, lets the filesystem have its say, and answers.
-pub(crate) fn handshake<F: Filesystem>(
-    fs: &mut F,
-    port: &Port,
+impl Agreed {
+    /// How much room a request may need. The kernel refuses to be read with less.
+    pub(crate) fn largest_request(self) -> usize {
+        const ARGUMENTS: usize = 4096;
+        (self.max_write as usize + ARGUMENTS).max(FUSE_MIN_READ_BUFFER)
+    }
+}
+
+/// The kernel's INIT, to be answered by [`agree`](Self::agree) or refused by dropping it.
+pub(crate) struct Hello<P: Deref<Target = Port>> {
+    port: P,
+    buffer: Buffer,
+    len: usize,
+    /// Taken when it is answered.
+    unique: Option<u64>,
+}
+
+impl<P: Deref<Target = Port>> Hello<P> {
+    /// On whose behalf the kernel begins.
+    pub(crate) fn req(&self) -> &Request {
+        let (req, _) = Request::split(&self.buffer.as_bytes()[..self.len])
+            .expect("it was split when it was received");
+        req
+    }
+
+    /// Answers with what the filesystem wants, which `config` has by now.
+    pub(crate) fn agree(mut self, config: &KernelConfig) -> io::Result<Agreed> {
+        let negotiated = config.finish();
+        if let Some(unique) = self.unique.take() {
+            self.port.send(&Message::reply(unique, [negotiated.body(), &[], &[]]))?;
+        }
+        log::debug!("ABI 7.{}, {:?}", negotiated.minor, negotiated.flags);
+        let setxattr_ext = negotiated.flags.contains(InitFlags::FUSE_SETXATTR_EXT);
+        Ok(Agreed { dialect: Dialect { setxattr_ext }, max_write: negotiated.max_write })
+    }
+
+    /// Refuses, because of an error of the filesystem's.
+    pub(crate) fn refuse(mut self, error: io::Error) -> io::Error {
+        self.refuse_with(error.raw_os_error().map_or(Errno::EIO, Errno::from_i32));
+        error
+    }
+
+    fn refuse_with(&mut self, errno: Errno) {
+        let Some(unique) = self.unique.take() else { return };
+        if let Err(error) = self.port.send(&Message::error(unique, errno)) {
+            log::debug!("INIT was not refused: {error}");
+        }
+    }
+}
+
+impl<P: Deref<Target = Port>> Drop for Hello<P> {
+    fn drop(&mut self) {
+        self.refuse_with(Errno::EIO);
+    }
+}
+
+/// Waits for the kernel's INIT.
+pub(crate) fn hello<P: Deref<Target = Port>>(
+    port: P,
     config: &Config,
     acl: SessionACL,
-) -> io::Result<Agreed> {
+) -> io::Result<(Hello<P>, KernelConfig)> {
     let mut buffer = Buffer::new(FUSE_MIN_READ_BUFFER);
     loop {
         let Received::Request(len) = port.device().receive(buffer.as_mut_bytes())? else {
@@ -47,40 +103,42 @@ pub(crate) fn handshake<F: Filesystem>(
             }
             continue;
         }
-        let refuse = |errno: Errno, error: io::Error| {
-            if let Err(error) = port.send(&Message::error(unique, errno)) {
-                log::debug!("INIT was not refused: {error}");
+        let decoded = InitRequest::decode(body);
+        let hello = |port| Hello { port, buffer, len, unique: Some(unique) };
+        let init = match decoded {
+            Ok(init) => init,
+            Err(error) => {
+                drop(hello(port));
+                return Err(invalid(&error.to_string()));
             }
-            error
         };
-        let init = InitRequest::decode(body)
-            .map_err(|error| refuse(Errno::EIO, invalid(&error.to_string())))?;
         match negotiate(&init, &surroundings(config, acl)) {
             Negotiation::OtherMajor(ours) => {
                 port.send(&Message::reply(unique, [&ours, &[], &[]]))?;
+                buffer = Buffer::new(FUSE_MIN_READ_BUFFER);
             }
             Negotiation::TooOld => {
                 let Version(major, minor) = init.version;
                 let error = format!("the kernel's FUSE ABI {major}.{minor} is older than 7.19");
-                return Err(refuse(
-                    Errno::EPROTO,
-                    io::Error::new(io::ErrorKind::Unsupported, error),
-                ));
+                hello(port).refuse_with(Errno::EPROTO);
+                return Err(io::Error::new(io::ErrorKind::Unsupported, error));
             }
-            Negotiation::Begin(mut config) => {
-                call_init(fs, req, &mut config).map_err(|error| {
-                    refuse(error.raw_os_error().map_or(Errno::EIO, Errno::from_i32), error)
-                })?;
-                let negotiated = config.finish();
-                port.send(&Message::reply(unique, [negotiated.body(), &[], &[]]))?;
-                log::debug!("ABI 7.{}, {:?}", negotiated.minor, negotiated.flags);
-                let setxattr_ext = negotiated.flags.contains(InitFlags::FUSE_SETXATTR_EXT);
-                return Ok(Agreed {
-                    dialect: Dialect { setxattr_ext },
-                    max_write: negotiated.max_write,
-                });
-            }
+            Negotiation::Begin(config) => return Ok((hello(port), config)),
         }
+    }
+}
+
+/// Waits for the kernel's INIT, lets the filesystem have its say, and answers.
+pub(crate) fn handshake<F: Filesystem>(
+    fs: &mut F,
+    port: &Port,
+    config: &Config,
+    acl: SessionACL,
+) -> io::Result<Agreed> {
+    let (hello, mut config) = hello(port, config, acl)?;
+    match call_init(fs, hello.req(), &mut config) {
+        Ok(()) => hello.agree(&config),
+        Err(error) => Err(hello.refuse(error)),
     }
 }
 
@@ -89,8 +147,11 @@ fn call_init<F: Filesystem>(
     req: &Request,
     config: &mut KernelConfig,
 ) -> io::Result<()> {
-    catch_unwind(AssertUnwindSafe(|| fs.init(req, config)))
-        .unwrap_or_else(|_| Err(io::Error::other("the filesystem's init panicked")))
+    catch_unwind(AssertUnwindSafe(|| fs.init(req, config))).unwrap_or_else(|_| Err(init_panicked()))
+}
+
+pub(crate) fn init_panicked() -> io::Error {
+    io::Error::other("the filesystem's init panicked")
 }
 
 fn surroundings(config: &Config, acl: SessionACL) -> Surroundings {

@@ -1,8 +1,9 @@
 //! A session: from a mounted connection to its end.
 
-mod acl;
+pub(crate) mod acl;
 mod background;
-mod handshake;
+pub(crate) mod handshake;
+pub(crate) mod incoming;
 mod serve;
 
 use std::io;
@@ -157,27 +158,27 @@ impl SessionUnmounter {
 
 /// A mount that several may end, once; none for a connection that somebody else has mounted.
 #[derive(Clone, Debug)]
-struct SharedMount(Option<Arc<Mutex<Mount>>>);
+pub(crate) struct SharedMount(Option<Arc<Mutex<Mount>>>);
 
 impl SharedMount {
-    fn new(mount: Option<Mount>) -> Self {
+    pub(crate) fn new(mount: Option<Mount>) -> Self {
         Self(mount.map(|mount| Arc::new(Mutex::new(mount))))
     }
 
     /// After an error the filesystem is as mounted as before.
-    fn unmount(&self) -> io::Result<()> {
+    pub(crate) fn unmount(&self) -> io::Result<()> {
         let Some(mount) = &self.0 else { return Ok(()) };
         mount.lock().unwrap_or_else(PoisonError::into_inner).unmount().map(drop)
     }
 
-    fn was_mounted(&self) -> bool {
+    pub(crate) fn was_mounted(&self) -> bool {
         self.0.is_some()
     }
 }
 
 /// The mount of a session, which ends with it even if an unmounter is left.
 #[derive(Debug)]
-struct UnmountedOnDrop(SharedMount);
+pub(crate) struct UnmountedOnDrop(pub(crate) SharedMount);
 
 impl Drop for UnmountedOnDrop {
     fn drop(&mut self) {

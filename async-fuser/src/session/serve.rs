@@ -1,4 +1,3 @@
-use std::any::Any;
 use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,15 +9,15 @@ use zerocopy::IntoBytes;
 
 use super::Agreed;
 use super::acl::Acl;
-use crate::abi::{FUSE_MIN_READ_BUFFER, fuse_in_header};
+use super::incoming::{Incoming, arguments, control, incoming, panic_message, refuse};
+use crate::abi::fuse_in_header;
 use crate::dispatch::dispatch;
 use crate::filesystem::Filesystem;
 use crate::mount::Config;
-use crate::op::{Control, Opcode, Operation};
+use crate::op::{Opcode, Operation};
 use crate::reply::{Raw, ReplyEmpty};
 use crate::transport::{Abandoned, Buffer, Port, Received, Shared};
-use crate::types::{Errno, FileHandle, INodeNo, IoctlFlags, OpenFlags, Request};
-use crate::wire::{Args, DecodeError, Message};
+use crate::types::{FileHandle, INodeNo, OpenFlags, Request};
 
 /// Serves requests until the connection is over, on `config.n_threads` threads, of which this is
 /// one.
@@ -105,10 +104,7 @@ impl<F: Filesystem> Worker<'_, F> {
     }
 
     fn read_requests(&self) -> io::Result<()> {
-        // The kernel refuses to be read with less room than its largest request needs.
-        let arguments = 4096;
-        let room = (self.agreed.max_write as usize + arguments).max(FUSE_MIN_READ_BUFFER);
-        let mut buffer = Buffer::new(room);
+        let mut buffer = Buffer::new(self.agreed.largest_request());
         while !self.port.shared().is_stopping() {
             let Received::Request(len) = self.port.device().receive(buffer.as_mut_bytes())? else {
                 break;
@@ -123,28 +119,14 @@ impl<F: Filesystem> Worker<'_, F> {
 
     /// Serves one request. Whatever happens, it is answered, or it is one that never is.
     fn serve(&self, request: &[u8]) {
-        let Ok(args) = Args::contiguous(request, self.agreed.dialect) else {
-            log::error!("a request of {} bytes has no header: ignored", request.len());
-            return;
-        };
+        let Some(args) = arguments(request, self.agreed.dialect) else { return };
         let req = args.req();
-        let opcode = Opcode(req.opcode());
-        log::debug!("{opcode:?} {req:?}");
-        let decoded = if req.len() as usize == request.len() {
-            Operation::decode(args.clone())
-        } else {
-            Err(DecodeError::Short)
-        };
-        match &decoded {
-            Ok(operation) => match self.refusal(req, operation) {
-                None => self.call(operation),
-                Some(errno) => self.refuse(req, errno),
-            },
-            Err(DecodeError::Unknown) => self.control(args),
-            Err(error) => {
-                log::error!("{opcode:?} {req:?}: {error}");
-                self.refuse(req, error.errno());
-            }
+        match incoming(args, request.len(), self.acl) {
+            Incoming::Serve(operation) => self.call(&operation),
+            Incoming::Control(args) => control(args, &self.port, |req, unique| {
+                self.guard("interrupt", || self.fs.interrupt(req, unique));
+            }),
+            Incoming::Refuse(errno) => refuse(&self.port, req, errno),
         }
     }
 
@@ -155,57 +137,7 @@ impl<F: Filesystem> Worker<'_, F> {
     /// Calls a method of the filesystem. If it panics, its reply answers `EIO` when it is dropped.
     fn guard(&self, method: &str, call: impl FnOnce()) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {
-            log::error!("{method} panicked: {}", message(&*panic));
-        }
-    }
-
-    fn refusal(&self, req: &Request, operation: &Operation<'_>) -> Option<Errno> {
-        match operation {
-            _ if !self.acl.allows(req, operation) => Some(Errno::EACCES),
-            // Its arguments are the caller's pointers, which are not to be followed.
-            Operation::Ioctl(op) if op.flags.contains(IoctlFlags::FUSE_IOCTL_UNRESTRICTED) => {
-                Some(Errno::ENOSYS)
-            }
-            _ => None,
-        }
-    }
-
-    /// Serves what is the session's own business.
-    #[cold]
-    fn control(&self, args: Args<'_>) {
-        let req = args.req();
-        match Control::decode(args) {
-            Ok(Control::Interrupt(op)) => {
-                self.guard("interrupt", || self.fs.interrupt(req, op.unique));
-            }
-            Ok(Control::NotifyReply(op)) => {
-                self.port.shared().retrieved(req.unique().0, op.data);
-            }
-            Ok(Control::Destroy(_)) => {
-                self.port.shared().stop();
-                self.answer(&Message::reply(req.unique().0, [&[]; 3]));
-            }
-            Ok(Control::Init(_)) => {
-                log::error!("a second INIT");
-                self.refuse(req, Errno::EIO);
-            }
-            Ok(_) => self.refuse(req, Errno::ENOSYS),
-            Err(error) => {
-                log::error!("{:?} {req:?}: {error}", Opcode(req.opcode()));
-                self.refuse(req, error.errno());
-            }
-        }
-    }
-
-    fn refuse(&self, req: &Request, errno: Errno) {
-        if Opcode(req.opcode()).is_answered() {
-            self.answer(&Message::error(req.unique().0, errno));
-        }
-    }
-
-    fn answer(&self, message: &Message<'_>) {
-        if let Err(error) = self.port.send(message) {
-            log::debug!("nobody waits for an answer: {error}");
+            log::error!("{method} panicked: {}", panic_message(&*panic));
         }
     }
 
@@ -228,13 +160,4 @@ impl<F: Filesystem> Worker<'_, F> {
             }
         }
     }
-}
-
-/// What a panic says.
-fn message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(no message)")
 }

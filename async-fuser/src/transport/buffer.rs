@@ -27,6 +27,12 @@ impl Buffer {
         Self { begin: (data.next_multiple_of(PAGE) - data) / WORD, words }
     }
 
+    /// A buffer without room, in the place of one that is elsewhere.
+    #[cfg(feature = "async")]
+    pub(crate) fn none() -> Self {
+        Self { words: Vec::new(), begin: 0 }
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.words[self.begin..].as_bytes()
     }

@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use nix::errno::Errno;
+#[cfg(feature = "async")]
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::uio::writev;
@@ -46,17 +48,37 @@ impl Device {
     /// Waits for one request.
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         loop {
+            match self.try_receive(buffer)? {
+                Some(received) => return Ok(received),
+                None => self.wait()?,
+            }
+        }
+    }
+
+    /// One request; from a descriptor that does not block, `None` if there is none.
+    #[inline]
+    pub(crate) fn try_receive(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
+        loop {
             match read(&self.0, buffer) {
                 // Only a socket that stands for the device ends this way.
-                Ok(0) => return Ok(Received::End),
-                Ok(len) => return Ok(Received::Request(len)),
-                Err(Errno::ENODEV | Errno::ECONNABORTED) => return Ok(Received::End),
+                Ok(0) => return Ok(Some(Received::End)),
+                Ok(len) => return Ok(Some(Received::Request(len))),
+                Err(Errno::ENODEV | Errno::ECONNABORTED) => return Ok(Some(Received::End)),
                 // ENOENT: the request was taken back while it was being read.
                 Err(Errno::EINTR | Errno::ENOENT) => {}
-                Err(Errno::EAGAIN) => self.wait()?,
+                Err(Errno::EAGAIN) => return Ok(None),
                 Err(errno) => return Err(errno.into()),
             }
         }
+    }
+
+    /// The descriptor for a runtime that watches it; reading no longer blocks.
+    #[cfg(feature = "async")]
+    pub(crate) fn polled(&self) -> io::Result<Polled> {
+        let fd = self.0.try_clone()?;
+        let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
+        fcntl(&fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+        Ok(Polled(fd))
     }
 
     /// Writes one message. The device takes it whole or refuses it.
@@ -92,6 +114,18 @@ impl Device {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
+    }
+}
+
+/// A descriptor of the device that a runtime watches.
+#[cfg(feature = "async")]
+#[derive(Debug)]
+pub(crate) struct Polled(OwnedFd);
+
+#[cfg(feature = "async")]
+impl AsRawFd for Polled {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
     }
 }
 

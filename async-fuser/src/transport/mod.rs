@@ -10,6 +10,8 @@ mod port;
 
 pub use backing::BackingId;
 pub(crate) use buffer::Buffer;
+#[cfg(feature = "async")]
+pub(crate) use device::Polled;
 #[cfg(not(target_os = "macos"))]
 pub(crate) use device::is_connected;
 pub(crate) use device::{Device, Received, inherited};

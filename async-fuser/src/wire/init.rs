@@ -84,6 +84,19 @@ impl KernelConfig {
         Ok(())
     }
 
+    /// Take back capabilities that are asked for, such as those that are on by default.
+    pub fn remove_capabilities(&mut self, capabilities: InitFlags) {
+        self.requested -= capabilities;
+    }
+
+    /// Other values to start from: these capabilities as far as they are offered, and this many
+    /// background requests.
+    #[cfg(feature = "async")]
+    pub(crate) fn prefer(&mut self, capabilities: InitFlags, max_background: u16) {
+        self.requested |= capabilities & self.offered;
+        self.max_background = max_background;
+    }
+
     /// Set how many background requests, such as readahead and asynchronous direct I/O, the kernel
     /// sends before it waits for answers. 16 if not set.
     ///

@@ -1,0 +1,437 @@
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::ops::Deref;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::builder::{AsyncSessionBuilder, Origin, Settings};
+use super::handle::{AsyncBackgroundSession, End, SessionHandle};
+use super::hub::{Hub, Present};
+use super::reader::{Engine, read_requests, read_requests_blocking};
+use crate::mount::Mount;
+use crate::notifier::Notifier;
+use crate::op::Operations;
+use crate::serve::Serve;
+use crate::session::acl::Acl;
+use crate::session::handshake::{Agreed, Hello, hello, init_panicked};
+use crate::session::incoming::refuse;
+use crate::session::{SharedMount, UnmountedOnDrop};
+use crate::transport::{Buffer, Device, Port, Received, inherited};
+use crate::types::{Errno, InitFlags, Request};
+use crate::wire::init::KernelConfig;
+
+/// An asynchronous filesystem and its connection to the kernel.
+///
+/// Made by [`AsyncSessionBuilder`]. Dropped without having been run it unmounts, and `destroy` is
+/// polled once: it cannot wait for anything then.
+// Dropped in this order: the connection is closed, which frees whoever waits for it, then it is
+// unmounted, then the filesystem is destroyed.
+pub struct AsyncSession<S: Serve> {
+    port: Arc<Port>,
+    mount: UnmountedOnDrop,
+    filesystem: Destroyed<S>,
+    agreed: Agreed,
+    handle: SessionHandle,
+    asked: watch::Receiver<End>,
+    hub: Arc<Hub>,
+    settings: Settings,
+}
+
+impl<S: Serve> AsyncSession<S> {
+    pub(super) async fn begin(builder: AsyncSessionBuilder<S>, origin: Origin) -> io::Result<Self> {
+        let AsyncSessionBuilder { filesystem, settings } = builder;
+        let runtime = Handle::current();
+        let mut filesystem = Destroyed(Some(filesystem));
+        let config = settings.config.clone();
+        let begun = aside(move || {
+            let (device, mount) = match origin {
+                Origin::Descriptor(fd) => (fd, None),
+                Origin::Mountpoint(path) => match inherited(&path)? {
+                    Some(fd) => (fd, None),
+                    None => Mount::new(&path, &config).map(|(fd, mount)| (fd, Some(mount)))?,
+                },
+            };
+            let connection = mount.as_ref().and_then(Mount::connection);
+            let mount = UnmountedOnDrop(SharedMount::new(mount));
+            let port = Arc::new(Port::new(Device::new(device), connection));
+            let (hello, kernel) = hello(port.clone(), &config, config.acl)?;
+            Ok(Begun { hello, port, mount, kernel })
+        });
+        let Begun { hello, port, mount, mut kernel } = begun.await?;
+        kernel.prefer(capabilities(S::OPERATIONS), MAX_BACKGROUND);
+        let agreed = match init(&mut filesystem, &hello, &mut kernel, &settings).await {
+            Ok(()) => hello.agree(&kernel)?,
+            Err(error) => return Err(hello.refuse(error)),
+        };
+        let hub = Arc::new(Hub::new(runtime.clone(), settings.limits.clone()));
+        let (end, asked) = watch::channel(End::No);
+        let handle = SessionHandle {
+            mount: mount.0.clone(),
+            end: Arc::new(end),
+            notifier: Notifier::new(&port),
+            hub: Arc::downgrade(&hub),
+            runtime: runtime.clone(),
+        };
+        if let Some(notifier) = &settings.notifier {
+            notifier.bind(handle.notifier.clone(), runtime)?;
+        }
+        Ok(Self { port, mount, filesystem, agreed, handle, asked, hub, settings })
+    }
+
+    /// A hold on the session that can be kept elsewhere.
+    pub fn handle(&self) -> SessionHandle {
+        self.handle.clone()
+    }
+
+    /// Serves the filesystem until it is unmounted: returns when requests that waited have ended,
+    /// and `destroy` has run.
+    ///
+    /// The session is a task of its own. If this future is dropped the filesystem is unmounted, and
+    /// the session ends by itself.
+    pub async fn run(self) -> io::Result<()> {
+        self.spawn().join().await
+    }
+
+    /// Serves the filesystem in the background.
+    pub fn spawn(self) -> AsyncBackgroundSession {
+        let handle = self.handle.clone();
+        let task = self.hub.runtime.clone().spawn(self.drive());
+        AsyncBackgroundSession::new(handle, task)
+    }
+
+    /// The session, from its first request to its end.
+    async fn drive(self) -> io::Result<()> {
+        let Self { port, mount, filesystem, agreed, handle, asked, hub, settings } = self;
+        let acl = Acl::new(settings.config.acl);
+        let fs = Arc::new(filesystem);
+        let engine = Arc::new(Engine { fs, hub: hub.clone(), agreed, acl });
+
+        let result = serve(&engine, &port, &handle, asked, &settings).await;
+        port.shared().end();
+        let emptied = empty(&hub, settings.drain).await;
+        // As in a drop: the connection is closed first, the filesystem destroyed last.
+        close(port).await;
+        let shared = mount.0.clone();
+        let unmounted = aside(move || shared.unmount()).await;
+        let fs = Arc::into_inner(engine).and_then(|engine| Arc::into_inner(engine.fs));
+        match fs {
+            Some(fs) => fs.destroy().await,
+            None => log::error!("a method is still running: `destroy` is polled when it ends"),
+        }
+        result.and(emptied).and(unmounted)
+    }
+}
+
+impl<S: Serve> AsFd for AsyncSession<S> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.port.device().as_fd()
+    }
+}
+
+impl<S: Serve> fmt::Debug for AsyncSession<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncSession")
+            .field("port", &self.port)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A connection whose INIT has come. Dropped in this order.
+struct Begun {
+    hello: Hello<Arc<Port>>,
+    port: Arc<Port>,
+    mount: UnmountedOnDrop,
+    kernel: KernelConfig,
+}
+
+/// Lets the filesystem have its say.
+async fn init<S: Serve>(
+    filesystem: &mut Destroyed<S>,
+    hello: &Hello<Arc<Port>>,
+    kernel: &mut KernelConfig,
+    settings: &Settings,
+) -> io::Result<()> {
+    if let Some(fs) = &mut filesystem.0 {
+        caught(fs.init(hello.req(), kernel))
+            .await
+            .unwrap_or_else(|Panicked| Err(init_panicked()))?;
+    }
+    if let Some(limit) = settings.kernel_timeout {
+        let seconds = limit.as_secs() + u64::from(limit.subsec_nanos() > 0);
+        if kernel.set_request_timeout(Duration::from_secs(seconds)).is_err() {
+            log::warn!("this kernel has no timeout for requests, or not one of {limit:?}");
+        }
+    }
+    Ok(())
+}
+
+/// Any number of requests is served at the same time: the kernel need not hold them back.
+const MAX_BACKGROUND: u16 = 1024;
+
+/// What is asked for where any number of requests is served at the same time, and what the
+/// operations of the filesystem call for.
+#[cfg(not(target_os = "macos"))]
+fn capabilities(operations: Operations) -> InitFlags {
+    let mut wanted = InitFlags::FUSE_PARALLEL_DIROPS | InitFlags::FUSE_ASYNC_DIO;
+    if operations.is_named() {
+        let has = |method| operations.contains(method);
+        wanted.set(InitFlags::FUSE_POSIX_LOCKS, has("getlk") && has("setlk"));
+        wanted.set(InitFlags::FUSE_FLOCK_LOCKS, has("setlk"));
+        let plus = InitFlags::FUSE_DO_READDIRPLUS | InitFlags::FUSE_READDIRPLUS_AUTO;
+        wanted.set(plus, has("readdirplus"));
+    }
+    wanted
+}
+
+#[cfg(target_os = "macos")]
+fn capabilities(_: Operations) -> InitFlags {
+    InitFlags::empty()
+}
+
+/// Serves until the connection is over, or the session is asked to end and its users have had their
+/// grace.
+async fn serve<S: Serve>(
+    engine: &Arc<Engine<S>>,
+    port: &Arc<Port>,
+    handle: &SessionHandle,
+    mut asked: watch::Receiver<End>,
+    settings: &Settings,
+) -> io::Result<()> {
+    const GRACE: Duration = Duration::from_secs(5);
+
+    let mut signals = if settings.signals { Some(Signals::new()?) } else { None };
+    let threads = threads(engine, port, settings)?;
+    let reader = engine.hub.runtime.spawn(read_requests(engine.clone(), port.clone()));
+    let mut reader = EndedOnDrop(reader);
+    let grace = settings.config.busy_grace.unwrap_or(GRACE);
+    let mut patience = None::<Instant>;
+    let result = loop {
+        tokio::select! {
+            result = &mut reader.0 => break ended(result),
+            changed = asked.changed() => {
+                let end = *asked.borrow_and_update();
+                if changed.is_err() || end == End::Now {
+                    break Ok(());
+                }
+                if end == End::Unmounted && patience.is_none() {
+                    patience = Instant::now().checked_add(grace);
+                }
+            }
+            () = caught_signal(&mut signals) => handle.unmount_aside(),
+            () = sleep_until(patience.unwrap_or_else(Instant::now)), if patience.is_some() => {
+                log::warn!("the filesystem is still in use: the session ends without its users");
+                break Ok(());
+            }
+        }
+    };
+    // Requests are not torn: a reader can be ended only where it waits for one.
+    reader.0.abort();
+    if !reader.0.is_finished() {
+        let _ = (&mut reader.0).await;
+    }
+    port.shared().stop();
+    if threads > 0 {
+        // They wait in the kernel, which only the end of the connection ends.
+        let port = port.clone();
+        if let Err(error) = aside(move || port.abort()).await {
+            log::warn!("{error}");
+        }
+    }
+    result
+}
+
+/// Starts the readers beyond the first. Returns how many there are.
+fn threads<S: Serve>(
+    engine: &Arc<Engine<S>>,
+    port: &Port,
+    settings: &Settings,
+) -> io::Result<usize> {
+    let readers = settings.config.n_threads.unwrap_or(1);
+    if readers == 0 {
+        let error = "n_threads is 0: none to serve";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+    }
+    if readers > 1 && !cfg!(target_os = "linux") {
+        let error = "n_threads beyond 1 is supported on Linux alone";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, error));
+    }
+    for number in 1..readers {
+        let port = Arc::new(port.duplicate()?);
+        let held = (engine.clone(), Present::new(&engine.hub));
+        let started = thread::Builder::new().name(format!("fuse-{number}")).spawn(move || {
+            // In this order: who is not present holds nothing any more.
+            let (engine, present) = held;
+            if let Err(error) = read_requests_blocking(&engine, port) {
+                log::error!("a reader has ended: {error}");
+            }
+            drop(engine);
+            drop(present);
+        });
+        // Fewer threads serve more slowly, but they serve.
+        if let Err(error) = started {
+            log::error!("thread {number} is missing: {error}");
+        }
+    }
+    Ok(readers - 1)
+}
+
+/// Waits until all requests have ended, and ends them when they have had their time.
+async fn empty(hub: &Hub, drain: Duration) -> io::Result<()> {
+    const TO_BE_DROPPED: Duration = Duration::from_secs(2);
+    if hub.is_empty() || timeout(drain, hub.gone()).await.is_ok() {
+        return Ok(());
+    }
+    for request in hub.in_flight() {
+        log::warn!("{request} has not ended, and is dropped");
+    }
+    hub.end_all();
+    timeout(TO_BE_DROPPED, hub.gone()).await.map_err(|_| {
+        let error = "the session has ended, but a method of the filesystem blocks its thread";
+        io::Error::new(io::ErrorKind::TimedOut, error)
+    })
+}
+
+/// Lets go of the connection. A notification that is under way keeps it open, and may be waiting
+/// for requests that nobody reads any more.
+async fn close(port: Arc<Port>) {
+    const PATIENCE: u32 = 500;
+    const STEP: Duration = Duration::from_millis(10);
+    if Arc::strong_count(&port) == 1 {
+        return;
+    }
+    let held = port.clone();
+    if aside(move || held.abort()).await.is_ok() {
+        return;
+    }
+    let mut buffer = Buffer::new(crate::abi::FUSE_MIN_READ_BUFFER.max(BIGGEST_REQUEST));
+    for _ in 0..PATIENCE {
+        if Arc::strong_count(&port) == 1 {
+            return;
+        }
+        match port.device().try_receive(buffer.as_mut_bytes()) {
+            Ok(Some(Received::Request(len))) => {
+                if let Some((req, _)) = Request::split(&buffer.as_bytes()[..len]) {
+                    refuse(&port, req, Errno::ENOTCONN);
+                }
+            }
+            Ok(Some(Received::End)) => return,
+            Ok(None) => sleep(STEP).await,
+            Err(error) => return log::warn!("{error}"),
+        }
+    }
+}
+
+/// More than any kernel sends unless its limits were raised.
+const BIGGEST_REQUEST: usize = (1 << 20) + 4096;
+
+fn ended(result: Result<io::Result<()>, JoinError>) -> io::Result<()> {
+    result.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+/// A task that does not outlive whoever waits for it.
+struct EndedOnDrop(JoinHandle<io::Result<()>>);
+
+impl Drop for EndedOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The signals that end a session.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let listen = |kind| signal(kind);
+        Ok(Self([
+            listen(SignalKind::interrupt())?,
+            listen(SignalKind::terminate())?,
+            listen(SignalKind::hangup())?,
+        ]))
+    }
+}
+
+/// Waits for a signal, for ever if none is listened for.
+async fn caught_signal(signals: &mut Option<Signals>) {
+    poll_fn(|cx| match signals {
+        Some(Signals(signals)) => {
+            let came = signals.iter_mut().any(|signal| signal.poll_recv(cx).is_ready());
+            if came { Poll::Ready(()) } else { Poll::Pending }
+        }
+        None => Poll::Pending,
+    })
+    .await;
+}
+
+/// Does something that blocks, on a thread of its own: the runtime's blocking threads may all be
+/// waiting for it.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let (done, result) = oneshot::channel();
+    thread::Builder::new().name("fuse-aside".to_owned()).spawn(move || {
+        // Whoever waited may have gone, and what was made is dropped.
+        let _ = done.send(work());
+    })?;
+    result.await.unwrap_or_else(|_| Err(io::Error::other("a thread of the session panicked")))
+}
+
+/// A filesystem that is destroyed when it is dropped, at the latest.
+#[derive(Debug)]
+pub(super) struct Destroyed<S: Serve>(Option<S>);
+
+impl<S: Serve> Destroyed<S> {
+    async fn destroy(mut self) {
+        if let Some(mut fs) = self.0.take() {
+            if let Err(Panicked) = caught(fs.destroy()).await {
+                log::error!("the filesystem's destroy panicked");
+            }
+        }
+    }
+}
+
+impl<S: Serve> Deref for Destroyed<S> {
+    type Target = S;
+
+    #[inline]
+    fn deref(&self) -> &S {
+        self.0.as_ref().expect("it is taken only by what consumes it")
+    }
+}
+
+impl<S: Serve> Drop for Destroyed<S> {
+    fn drop(&mut self) {
+        let Some(mut fs) = self.0.take() else { return };
+        let destroyed = pin!(caught(fs.destroy()));
+        match destroyed.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(Panicked)) => log::error!("the filesystem's destroy panicked"),
+            Poll::Pending => log::warn!("the filesystem's destroy waits, and was cut short"),
+        }
+    }
+}
+
+struct Panicked;
+
+/// Runs a future, and catches its panic.
+async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Panicked> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Ok),
+        Err(_) => Poll::Ready(Err(Panicked)),
+    })
+    .await
+}
