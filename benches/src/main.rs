@@ -169,7 +169,7 @@ const FULL: Pace = Pace {
     rounds: 5,
     turn: Duration::from_millis(50),
     slow_rounds: 3,
-    slow_turn: Duration::from_millis(500),
+    slow_turn: Duration::from_millis(300),
     counted: 300,
 };
 
@@ -211,7 +211,12 @@ impl Bench<'_> {
         for contestant in self.contestants {
             writeln!(out, "* {}: {}", contestant.name, contestant.about)?;
         }
-        Ok(())
+        writeln!(
+            out,
+            "\nA share is the median of a contestant's ratios to the best one in the same rounds; \
+             noise is half of what the middle half of them spans, of the contestant where it is \
+             most."
+        )
     }
 
     fn system_calls(&self, out: &mut impl Write, workloads: &[Workload]) -> io::Result<()> {

@@ -132,7 +132,8 @@ impl Server {
             .arg(report.path())
             .args(["-p", &self.pid().to_string()])
             .stderr(Stdio::null())
-            .spawn()?;
+            .spawn()
+            .map_err(|error| io::Error::other(format!("strace: {error}")))?;
         wait_for("strace", || {
             if let Some(status) = strace.try_wait()? {
                 return Err(io::Error::other(format!("strace could not attach: {status}")));

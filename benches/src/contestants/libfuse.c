@@ -17,6 +17,7 @@
 static char *content;
 static char entries[ENTRIES][16];
 static atomic_bool new_exists[CALLERS];
+static atomic_bool ending;
 
 static bool is_directory(fuse_ino_t ino) {
     return ino < FILES;
@@ -175,9 +176,20 @@ static void *unmount_when_told(void *mountpoint) {
     char byte;
     while (read(STDIN_FILENO, &byte, 1) > 0) {
     }
+    atomic_store(&ending, true);
     umount2(mountpoint, MNT_DETACH);
     rmdir(mountpoint);
     _exit(0);
+}
+
+static int run(struct fuse_session *session, int threads) {
+    if (threads == 1)
+        return fuse_session_loop(session);
+    struct fuse_loop_config *config = fuse_loop_cfg_create();
+    fuse_loop_cfg_set_max_threads(config, threads);
+    fuse_loop_cfg_set_idle_threads(config, threads);
+    fuse_loop_cfg_set_clone_fd(config, 1);
+    return fuse_session_loop_mt(session, config);
 }
 
 int main(int argc, char **argv) {
@@ -200,11 +212,8 @@ int main(int argc, char **argv) {
         return 1;
     if (pthread_create(&thread, NULL, unmount_when_told, argv[1]) != 0)
         return 1;
-    if (threads == 1)
-        return fuse_session_loop(session) != 0;
-    struct fuse_loop_config *config = fuse_loop_cfg_create();
-    fuse_loop_cfg_set_max_threads(config, threads);
-    fuse_loop_cfg_set_idle_threads(config, threads);
-    fuse_loop_cfg_set_clone_fd(config, 1);
-    return fuse_session_loop_mt(session, config) != 0;
+    int error = run(session, threads);
+    if (atomic_load(&ending))
+        pthread_join(thread, NULL);
+    return error != 0;
 }

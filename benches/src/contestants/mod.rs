@@ -29,24 +29,27 @@ pub(crate) struct Contestant {
 
 pub(crate) const CONTESTANTS: &[Contestant] = &[
     row("ours", "async-fuser, synchronous", ours::serve),
-    // The asynchronous engine and the attribute macro: `ours_async.rs`, `ours_macro.rs`, and
-    // row("ours-async", "async-fuser, asynchronous, current-thread runtime", |place| {
-    //     ours_async::serve(place, &current_thread()?)
-    // }),
+    // The place of `ours_async.rs` and `ours_macro.rs`, with a row for each runtime.
     row("fuser", "fuser 0.18.0", fuser::serve),
     Contestant {
         prepare: libfuse::prepare,
         ..row("libfuse", "libfuse 3 of the distribution, low-level API, in C", libfuse::serve)
     },
-    row("fuse-backend-rs", "fuse-backend-rs 0.14.0", fuse_backend_rs::serve),
-    row("polyfuse", "polyfuse 0.5.1", polyfuse::serve),
-    row("published", "async-fuser 0.17.0 as published, current-thread runtime", |place| {
-        published::serve(place, &current_thread()?)
-    }),
+    row(
+        "fuse-backend-rs",
+        "fuse-backend-rs 0.14.0 (always with default_permissions)",
+        fuse_backend_rs::serve,
+    ),
+    row("polyfuse", "polyfuse 0.5.1, on threads", polyfuse::serve),
+    row(
+        "published",
+        "async-fuser 0.17.0 as published (without FLUSH), current-thread runtime",
+        |place| published::serve(place, &current_thread()?),
+    ),
     row("published-mt", "the same, multi-thread runtime", |place| {
         published::serve(place, &multi_thread()?)
     }),
-    row("fuse3", "fuse3 0.10.0, current-thread runtime", |place| {
+    row("fuse3", "fuse3 0.10.0 (looks up what it lists), current-thread runtime", |place| {
         fuse3::serve(place, &current_thread()?)
     }),
     row("fuse3-mt", "the same, multi-thread runtime", |place| {
