@@ -227,7 +227,10 @@ impl Bench<'_> {
             let mut team = self.start(contestant)?;
             let times = self.pace.counted;
             for (row, &workload) in cells.iter_mut().zip(workloads) {
-                let calls = team.server.system_calls(workload, &mut team.callers[0], times)?;
+                let calls = team.server.system_calls(workload, &mut team.callers[0], times);
+                let calls = calls.map_err(|error| {
+                    io::Error::other(format!("{contestant:?}, {workload}: {error}"))
+                })?;
                 let requests = calls.requests as f64;
                 let (each, all) = (requests / times as f64, calls.all as f64);
                 row.push(format!("{each:.1} × {:.2}", all / requests));
@@ -324,7 +327,8 @@ impl Team {
     fn turn(&mut self, row: &Row, buffers: &mut [Buffer], turn: Duration) -> io::Result<Turn> {
         let before = self.server.cpu_time()?;
         let callers = &mut self.callers[..row.callers];
-        let (count, seconds) = run(row.workload, callers, buffers, turn).map_err(|error| {
+        let turn = self.server.watched(|| run(row.workload, callers, buffers, turn));
+        let (count, seconds) = turn.map_err(|error| {
             io::Error::other(format!("{:?}, {}: {error}", self.server, row.workload))
         })?;
         let cpu_time = self.server.cpu_time()? - before;

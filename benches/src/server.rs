@@ -82,22 +82,27 @@ impl Server {
             // While it begins, the mount may be there without anybody to answer.
             Ok(fs::metadata(&self.mountpoint)?.dev() != outside)
         })?;
-        // Who does not answer is ended, so that nobody waits for it.
+        self.watched(|| Caller::new(&self.mountpoint, 0)?.check())
+    }
+
+    /// Does what needs its answers. If they do not come in time it is ended: a caller cannot leave
+    /// off waiting, not even to die.
+    pub(crate) fn watched<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let pid = self.pid();
-        let (answered, answers) = mpsc::channel::<()>();
+        let (done, wait) = mpsc::channel::<()>();
         let watch = thread::spawn(move || {
-            let silent = answers.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
+            let silent = wait.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
             if silent {
                 let _ = kill(pid, Signal::SIGKILL);
             }
             silent
         });
-        let checked = Caller::new(&self.mountpoint, 0).and_then(|mut caller| caller.check());
-        drop(answered);
+        let result = work();
+        drop(done);
         if watch.join().expect("kill does not panic") {
             return Err(io::Error::other("did not answer in time"));
         }
-        checked
+        result
     }
 
     pub(crate) fn callers(&self, number: usize) -> io::Result<Vec<Caller>> {
@@ -140,7 +145,7 @@ impl Server {
             }
             self.is_traced()
         })?;
-        let done = repeat(workload, caller, times);
+        let done = self.watched(|| repeat(workload, caller, times));
         kill(Pid::from_raw(strace.id() as i32), Signal::SIGINT)?;
         strace.wait()?;
         done?;
