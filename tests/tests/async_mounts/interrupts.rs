@@ -50,6 +50,29 @@ fn whoever_waits_for_an_answer_that_never_comes_ends_with_a_signal() {
 }
 
 #[test]
+fn whoever_waits_for_the_page_cache_ends_with_a_signal_and_the_request_with_the_session() {
+    within(LONG, || {
+        for way in WAYS {
+            let drain = Duration::from_millis(100);
+            let served = Served::new(way, AsyncSessionBuilder::new(Stuck).drain(drain));
+            for signal in [SIGINT, SIGKILL] {
+                let mut waiting = start("cat", &served.mountpoint.join("cached"));
+                served.wait_for(Opcode::READ);
+                ends_at_once(&mut waiting, signal);
+            }
+            // The kernel reads ahead for itself, and does not tell that nobody waits any more.
+            let left = served.handle.in_flight();
+            assert!(left.iter().all(|asked| asked.operation() == Opcode::READ), "{left:?}");
+            assert!(
+                !left.is_empty() && left.iter().all(|asked| !asked.is_interrupted()),
+                "{left:?}"
+            );
+            served.end();
+        }
+    });
+}
+
+#[test]
 fn whoever_waits_for_a_lock_ends_with_a_signal_and_is_in_nobodys_way() {
     within(LONG, || {
         for way in WAYS {
@@ -189,7 +212,7 @@ time.sleep(int(sys.argv[2]))";
 /// Files that are each called after the operation that never ends there.
 struct Stuck;
 
-const NAMES: [&str; 6] = ["getattr", "open", "read", "readdir", "readlink", "getxattr"];
+const NAMES: [&str; 7] = ["getattr", "open", "read", "cached", "readdir", "readlink", "getxattr"];
 
 fn ino(name: &str) -> Option<INodeNo> {
     let place = NAMES.iter().position(|known| *known == name)?;
@@ -223,11 +246,15 @@ impl AsyncFilesystem for Stuck {
     }
 
     async fn open(&self, op: op::Open<'_>) -> Result<Opened> {
-        let opened = Opened::new(FileHandle(0)).with_flags(FopenFlags::FOPEN_DIRECT_IO);
+        let mut opened = Opened::new(FileHandle(0));
+        if ino("cached") != Some(op.ino) {
+            opened = opened.with_flags(FopenFlags::FOPEN_DIRECT_IO);
+        }
         self.stuck_on(op.ino, "open", opened).await
     }
 
     async fn read(&self, op: op::Read<'_>) -> Result<Data<'_>> {
+        self.stuck_on(op.ino, "cached", ()).await?;
         self.stuck_on(op.ino, "read", Data::default()).await
     }
 
