@@ -51,8 +51,9 @@ mod abi;
 mod answer;
 #[cfg(feature = "async")]
 mod async_filesystem;
-#[cfg(feature = "async")]
 mod async_session;
+#[cfg(feature = "async")]
+pub mod convert;
 mod dispatch;
 mod duty;
 #[cfg(feature = "experimental")]
@@ -80,6 +81,10 @@ mod wire;
 use std::io;
 use std::path::Path;
 
+#[cfg(feature = "macros")]
+pub use async_fuser_macros::fuse_filesystem;
+#[cfg(feature = "async")]
+pub use convert::{Caller, DirEntry};
 pub use filesystem::Filesystem;
 #[cfg(feature = "async")]
 pub use lib_async::AsyncFilesystem;
@@ -167,6 +172,13 @@ pub async fn spawn_mount_async<S: lib_async::Serve>(
     options: &Config,
 ) -> io::Result<lib_async::AsyncBackgroundSession> {
     lib_async::AsyncSessionBuilder::new(filesystem).config(options).spawn(mountpoint).await
+}
+
+/// What the attribute macro writes calls these.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::convert::expand::*;
 }
 
 /// The program in the README compiles.
