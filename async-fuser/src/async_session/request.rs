@@ -8,11 +8,11 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use tokio::time::{Sleep, sleep};
-use zerocopy::IntoBytes;
+use zerocopy::{Immutable, IntoBytes};
 
 use super::flight::{Flight, Waiting, Wish, as_current};
 use super::reader::Reader;
-use crate::abi::{fuse_in_header, fuse_release_in};
+use crate::abi::{fuse_forget_in, fuse_in_header, fuse_release_in};
 use crate::duty::Duty;
 use crate::op::{Opcode, Operation, Operations};
 use crate::outcome::Reply;
@@ -63,10 +63,10 @@ pub(super) async fn serve_request<S: Serve>(
     let result = guarded(reader, serving, traits, &mut duty, engine.fs.serve(operation)).await;
     match duty {
         Some(duty) => answer(duty, result),
-        // The caller has been told that it takes too long; what was opened is nobody's.
+        // The caller has been told that it takes too long; what was opened or made is nobody's.
         None => {
-            if let Ok(opened) = result {
-                opened.send(Duty::late(req, &**port));
+            if let Ok(reply) = result {
+                reply.send(Duty::late(req, &**port));
             }
         }
     }
@@ -216,20 +216,31 @@ fn changes_nothing(operation: &Operation<'_>) -> bool {
     }
 }
 
-/// Releases what was opened for callers who were gone by the time it was: the kernel knows nothing
-/// of it.
+/// Takes back what callers were given who were gone by then: the kernel knows nothing of it.
 #[cold]
-pub(super) async fn release_abandoned<S: Serve>(reader: &Reader<S>, serving: &mut Serving) {
-    for Abandoned { ino, fh, directory } in reader.port.shared().take_abandoned() {
-        let opcode = if directory { Opcode::RELEASEDIR } else { Opcode::RELEASE };
-        let len = size_of::<fuse_in_header>() + size_of::<fuse_release_in>();
-        let header =
-            fuse_in_header { len: len as u32, opcode: opcode.0, nodeid: ino, ..Default::default() };
-        let body = fuse_release_in { fh, ..Default::default() };
-        let mut request = vec![0u64; len / size_of::<u64>()];
-        let (head, tail) = request.as_mut_bytes().split_at_mut(size_of_val(&header));
-        head.copy_from_slice(header.as_bytes());
-        tail.copy_from_slice(body.as_bytes());
+pub(super) async fn undo_abandoned<S: Serve>(reader: &Reader<S>, serving: &mut Serving) {
+    for abandoned in reader.port.shared().take_abandoned() {
+        let request = match abandoned {
+            Abandoned::Open { ino, fh, directory } => {
+                let opcode = if directory { Opcode::RELEASEDIR } else { Opcode::RELEASE };
+                made_up(opcode, ino, &fuse_release_in { fh, ..Default::default() })
+            }
+            Abandoned::Lookup { ino } => {
+                made_up(Opcode::FORGET, ino, &fuse_forget_in { nlookup: 1 })
+            }
+        };
         Box::pin(serve_request(reader, request.as_bytes(), serving)).await;
     }
+}
+
+/// A request that the session makes up. The kernel's structs are made of whole words.
+fn made_up(opcode: Opcode, node: u64, body: &(impl IntoBytes + Immutable)) -> Vec<u64> {
+    let len = size_of::<fuse_in_header>() + size_of_val(body);
+    let header =
+        fuse_in_header { len: len as u32, opcode: opcode.0, nodeid: node, ..Default::default() };
+    let mut request = vec![0; len / size_of::<u64>()];
+    let (head, rest) = request.as_mut_bytes().split_at_mut(size_of_val(&header));
+    head.copy_from_slice(header.as_bytes());
+    rest.copy_from_slice(body.as_bytes());
+    request
 }
