@@ -105,6 +105,8 @@ async fn guarded<'a, S: Serve>(
             if is_over(&mut timer, cx) {
                 timer.set(None);
                 log::warn!("{} has not ended in time", traits.method());
+                // From now on nobody waits for it, and it may be dropped as soon as it allows that.
+                flight.interrupt();
                 if may_be_torn(flight, traits) {
                     return Poll::Ready(Err(Errno::ETIMEDOUT));
                 }
@@ -120,17 +122,23 @@ async fn guarded<'a, S: Serve>(
         match polled {
             Ok(Poll::Ready(result)) => Poll::Ready(result),
             Ok(Poll::Pending) => {
-                if let (None, Some(flight)) = (&waiting, &serving.flight) {
+                let Some(flight) = &serving.flight else { return Poll::Ready(Err(Errno::EIO)) };
+                if waiting.is_none() {
                     waiting = Some(flight.wait(traits.weight));
                     if let Some(limit) = reader.engine.hub.limits.deadlines[traits.row] {
                         timer.set(Some(sleep(limit)));
                     }
-                    if serving.has_waited {
-                        flight.wake_by(cx.waker());
-                    } else {
-                        serving.has_waited = true;
-                        reader.hand_over(serving.spare.take());
-                    }
+                    // Of a task that was one before, the waker and the timer are still to be set.
+                    cx.waker().wake_by_ref();
+                }
+                // It has left a shield just now, or entered what is interruptible, or the interrupt
+                // was here before it.
+                if let Some(errno) = cancelled(flight, traits) {
+                    return Poll::Ready(Err(errno));
+                }
+                if !serving.has_waited {
+                    serving.has_waited = true;
+                    reader.hand_over(serving.spare.take());
                 }
                 Poll::Pending
             }
