@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ pub(crate) struct Hub {
     /// Requests that wait, and the bytes they hold.
     waiting: AtomicUsize,
     waiting_bytes: AtomicUsize,
-    /// Whether a reader stands still until there is room.
-    is_full: AtomicBool,
+    /// How many readers stand still until there is room.
+    standing: AtomicUsize,
     room: Notify,
     /// The time, of a while ago.
     now: AtomicU64,
@@ -60,7 +60,7 @@ impl Hub {
             registry: Mutex::default(),
             waiting: AtomicUsize::new(0),
             waiting_bytes: AtomicUsize::new(0),
-            is_full: AtomicBool::new(false),
+            standing: AtomicUsize::new(0),
             room: Notify::new(),
             now: AtomicU64::new(clock()),
             present: AtomicUsize::new(0),
@@ -95,7 +95,7 @@ impl Hub {
         self.registry().waiting.remove(&flight.unique());
         self.waiting_bytes.fetch_sub(flight.weight(), Ordering::Relaxed);
         self.waiting.fetch_sub(1, Ordering::SeqCst);
-        if self.is_full.load(Ordering::SeqCst) {
+        if self.standing.load(Ordering::SeqCst) > 0 {
             self.room.notify_waiters();
         }
     }
@@ -132,14 +132,13 @@ impl Hub {
     /// Waits until another request may be read.
     #[cold]
     pub(super) async fn wait_for_room(&self) {
+        let _standing = Standing::new(&self.standing);
         loop {
-            self.is_full.store(true, Ordering::SeqCst);
             let room = self.room.notified();
             let mut room = std::pin::pin!(room);
             // From here on no notification is missed.
             room.as_mut().enable();
             if self.waiting.load(Ordering::SeqCst) < self.limits.requests && self.has_room() {
-                self.is_full.store(false, Ordering::SeqCst);
                 return;
             }
             room.await;
@@ -185,6 +184,22 @@ impl Hub {
     /// A panic elsewhere leaves the registry as good as it was.
     fn registry(&self) -> MutexGuard<'_, Registry> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A reader that stands still.
+struct Standing<'a>(&'a AtomicUsize);
+
+impl<'a> Standing<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
