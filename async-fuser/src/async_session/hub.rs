@@ -50,6 +50,8 @@ struct Registry {
     early: VecDeque<u64>,
     /// Every flight there is, whether it is used or not.
     flights: Vec<Weak<Flight>>,
+    /// Nothing is to wait any more.
+    is_ending: bool,
 }
 
 impl Hub {
@@ -87,6 +89,9 @@ impl Hub {
             registry.early.remove(at);
             flight.interrupt();
         }
+        if registry.is_ending {
+            flight.end();
+        }
         registry.waiting.insert(flight.unique(), flight.clone());
     }
 
@@ -114,9 +119,12 @@ impl Hub {
         registry.early.push_back(unique);
     }
 
-    /// Ends every request that waits, whatever it says.
+    /// Ends every request that waits, whatever it says, and every one that is about to.
     pub(crate) fn end_all(&self) {
-        let flights: Vec<_> = self.registry().waiting.values().cloned().collect();
+        let mut registry = self.registry();
+        registry.is_ending = true;
+        let flights: Vec<_> = registry.waiting.values().cloned().collect();
+        drop(registry);
         for flight in flights {
             flight.end();
         }
