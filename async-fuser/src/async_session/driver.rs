@@ -165,12 +165,11 @@ async fn init<S: Serve>(
     settings: &Settings,
 ) -> io::Result<()> {
     if let Some(fs) = &mut filesystem.0 {
-        caught(fs.init(hello.req(), kernel))
-            .await
-            .unwrap_or_else(|Panicked| Err(init_panicked()))?;
+        let initialized = caught(async { fs.init(hello.req(), kernel).await }).await;
+        initialized.unwrap_or_else(|Panicked| Err(init_panicked()))?;
     }
     if let Some(limit) = settings.kernel_timeout {
-        let seconds = limit.as_secs() + u64::from(limit.subsec_nanos() > 0);
+        let seconds = limit.as_secs().saturating_add(u64::from(limit.subsec_nanos() > 0));
         if kernel.set_request_timeout(Duration::from_secs(seconds)).is_err() {
             log::warn!("this kernel has no timeout for requests, or not one of {limit:?}");
         }
@@ -398,7 +397,7 @@ pub(super) struct Destroyed<S: Serve>(Option<S>);
 impl<S: Serve> Destroyed<S> {
     async fn destroy(mut self) {
         if let Some(mut fs) = self.0.take() {
-            if let Err(Panicked) = caught(fs.destroy()).await {
+            if let Err(Panicked) = caught(async { fs.destroy().await }).await {
                 log::error!("the filesystem's destroy panicked");
             }
         }
@@ -417,7 +416,7 @@ impl<S: Serve> Deref for Destroyed<S> {
 impl<S: Serve> Drop for Destroyed<S> {
     fn drop(&mut self) {
         let Some(mut fs) = self.0.take() else { return };
-        let destroyed = pin!(caught(fs.destroy()));
+        let destroyed = pin!(caught(async { fs.destroy().await }));
         match destroyed.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(Panicked)) => log::error!("the filesystem's destroy panicked"),
