@@ -18,8 +18,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::builder::{AsyncSessionBuilder, Origin, Settings};
 use super::handle::{AsyncBackgroundSession, End, SessionHandle};
-use super::hub::{Hub, Present};
-use super::reader::{Engine, read_requests, read_requests_blocking};
+use super::hub::Hub;
+use super::reader::{Engine, EngineInUse, read_requests, read_requests_blocking};
 use crate::mount::Mount;
 use crate::notifier::Notifier;
 use crate::op::Operations;
@@ -213,8 +213,8 @@ async fn serve<S: Serve>(
 
     let mut signals = if settings.signals { Some(Signals::new()?) } else { None };
     let threads = threads(engine, port, settings)?;
-    let reader = engine.hub.runtime.spawn(read_requests(engine.clone(), port.clone()));
-    let mut reader = EndedOnDrop(reader);
+    let reader = read_requests(EngineInUse::new(engine), port.clone());
+    let mut reader = EndedOnDrop(engine.hub.runtime.spawn(reader));
     let grace = settings.config.busy_grace.unwrap_or(GRACE);
     let mut patience = None::<Instant>;
     let result = loop {
@@ -236,11 +236,9 @@ async fn serve<S: Serve>(
             }
         }
     };
-    // Requests are not torn: a reader can be ended only where it waits for one.
-    reader.0.abort();
-    if !reader.0.is_finished() {
-        let _ = (&mut reader.0).await;
-    }
+    // Requests are not torn: a reader can be ended only where it waits for one. It is waited for
+    // with the requests, as it may be within a method that blocks.
+    drop(reader);
     port.shared().stop();
     if threads > 0 {
         // They wait in the kernel, which only the end of the connection ends.
@@ -267,16 +265,18 @@ fn threads<S: Serve>(
         let error = "n_threads beyond 1 is supported on Linux alone";
         return Err(io::Error::new(io::ErrorKind::Unsupported, error));
     }
-    for number in 1..readers {
-        let port = Arc::new(port.duplicate()?);
-        let held = (engine.clone(), Present::new(&engine.hub));
+    // All or none: a thread that reads already would not end with an error here.
+    let ports = (1..readers).map(|_| port.duplicate()).collect::<io::Result<Vec<_>>>();
+    let ports = ports.map_err(|error| {
+        let what = format!("n_threads is {readers}, and each takes its own clone of /dev/fuse");
+        io::Error::new(error.kind(), format!("{what}: {error}"))
+    })?;
+    for (number, port) in (1..).zip(ports) {
+        let engine = EngineInUse::new(engine);
         let started = thread::Builder::new().name(format!("fuse-{number}")).spawn(move || {
-            // In this order: who is not present holds nothing any more.
-            let (engine, present) = held;
-            if let Err(error) = read_requests_blocking(engine, port) {
+            if let Err(error) = read_requests_blocking(engine, Arc::new(port)) {
                 log::error!("a reader has ended: {error}");
             }
-            drop(present);
         });
         // Fewer threads serve more slowly, but they serve.
         if let Err(error) = started {
