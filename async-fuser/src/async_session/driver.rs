@@ -52,42 +52,17 @@ pub struct AsyncSession<S: Serve> {
 impl<S: Serve> AsyncSession<S> {
     pub(super) async fn begin(builder: AsyncSessionBuilder<S>, origin: Origin) -> io::Result<Self> {
         let AsyncSessionBuilder { filesystem, settings } = builder;
-        let runtime = Handle::current();
         let mut filesystem = Destroyed(Some(filesystem));
-        let config = settings.config.clone();
-        let begun = aside(move || {
-            let (device, mount) = match origin {
-                Origin::Descriptor(fd) => (fd, None),
-                Origin::Mountpoint(path) => match inherited(&path)? {
-                    Some(fd) => (fd, None),
-                    None => Mount::new(&path, &config).map(|(fd, mount)| (fd, Some(mount)))?,
-                },
-            };
-            let connection = mount.as_ref().and_then(Mount::connection);
-            let mount = UnmountedOnDrop(SharedMount::new(mount));
-            let port = Arc::new(Port::new(Device::new(device), connection));
-            let (hello, kernel) = hello(port.clone(), &config, config.acl)?;
-            Ok(Begun { hello, port, mount, kernel })
-        });
-        let Begun { hello, port, mount, mut kernel } = begun.await?;
-        kernel.prefer(capabilities(S::OPERATIONS), MAX_BACKGROUND);
-        let agreed = match init(&mut filesystem, &hello, &mut kernel, &settings).await {
-            Ok(()) => hello.agree(&kernel)?,
-            Err(error) => return Err(hello.refuse(error)),
-        };
-        let hub = Arc::new(Hub::new(runtime.clone(), settings.limits.clone()));
-        let (end, asked) = watch::channel(End::No);
-        let handle = SessionHandle {
-            mount: mount.0.clone(),
-            end: Arc::new(end),
-            notifier: Notifier::new(&port),
-            hub: Arc::downgrade(&hub),
-            runtime: runtime.clone(),
-        };
-        if let Some(notifier) = &settings.notifier {
-            notifier.bind(handle.notifier.clone(), runtime)?;
+        match Connected::new(&mut filesystem, &settings, origin).await {
+            Ok(connected) => {
+                let Connected { port, mount, agreed, handle, asked, hub } = connected;
+                Ok(Self { port, mount, filesystem, agreed, handle, asked, hub, settings })
+            }
+            Err(error) => {
+                filesystem.destroy().await;
+                Err(error)
+            }
         }
-        Ok(Self { port, mount, filesystem, agreed, handle, asked, hub, settings })
     }
 
     /// A hold on the session that can be kept elsewhere.
@@ -146,6 +121,60 @@ impl<S: Serve> fmt::Debug for AsyncSession<S> {
             .field("port", &self.port)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
+    }
+}
+
+/// All of a session but its filesystem and its settings.
+struct Connected {
+    port: Arc<Port>,
+    mount: UnmountedOnDrop,
+    agreed: Agreed,
+    handle: SessionHandle,
+    asked: watch::Receiver<End>,
+    hub: Arc<Hub>,
+}
+
+impl Connected {
+    async fn new<S: Serve>(
+        filesystem: &mut Destroyed<S>,
+        settings: &Settings,
+        origin: Origin,
+    ) -> io::Result<Self> {
+        let runtime = Handle::current();
+        let config = settings.config.clone();
+        let begun = aside(move || {
+            let (device, mount) = match origin {
+                Origin::Descriptor(fd) => (fd, None),
+                Origin::Mountpoint(path) => match inherited(&path)? {
+                    Some(fd) => (fd, None),
+                    None => Mount::new(&path, &config).map(|(fd, mount)| (fd, Some(mount)))?,
+                },
+            };
+            let connection = mount.as_ref().and_then(Mount::connection);
+            let mount = UnmountedOnDrop(SharedMount::new(mount));
+            let port = Arc::new(Port::new(Device::new(device), connection));
+            let (hello, kernel) = hello(port.clone(), &config, config.acl)?;
+            Ok(Begun { hello, port, mount, kernel })
+        });
+        let Begun { hello, port, mount, mut kernel } = begun.await?;
+        kernel.prefer(capabilities(S::OPERATIONS), MAX_BACKGROUND);
+        let agreed = match init(filesystem, &hello, &mut kernel, settings).await {
+            Ok(()) => hello.agree(&kernel)?,
+            Err(error) => return Err(hello.refuse(error)),
+        };
+        let hub = Arc::new(Hub::new(runtime.clone(), settings.limits.clone()));
+        let (end, asked) = watch::channel(End::No);
+        let handle = SessionHandle {
+            mount: mount.0.clone(),
+            end: Arc::new(end),
+            notifier: Notifier::new(&port),
+            hub: Arc::downgrade(&hub),
+            runtime: runtime.clone(),
+        };
+        if let Some(notifier) = &settings.notifier {
+            notifier.bind(handle.notifier.clone(), runtime)?;
+        }
+        Ok(Self { port, mount, agreed, handle, asked, hub })
     }
 }
 
@@ -427,7 +456,8 @@ impl<S: Serve> Drop for Destroyed<S> {
 
 struct Panicked;
 
-/// Runs a future, and catches its panic.
+/// Runs a future, and catches its panic. A future that is made by a call that may panic, too, is to
+/// be made within another.
 async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Panicked> {
     let mut future = pin!(future);
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
