@@ -89,7 +89,12 @@ impl Kernel {
             }
         }
         let mut bytes = vec![0; 4 << 20];
-        let len = read(&self.socket, &mut bytes).expect("a message from the session");
+        let mut received = read(&self.socket, &mut bytes);
+        if received == Err(Errno::ECONNRESET) {
+            // Said once, by a session that closed its end without having read everything.
+            received = read(&self.socket, &mut bytes);
+        }
+        let len = received.expect("a message from the session");
         assert_ne!(len, 0, "the session has closed its end");
         assert!(len >= 16, "a message of {len} bytes has no header");
         let word = |at: usize| <[u8; 4]>::try_from(&bytes[at..at + 4]).expect("four bytes");
