@@ -51,6 +51,7 @@ mod abi;
 mod answer;
 #[cfg(feature = "async")]
 mod async_filesystem;
+#[cfg(feature = "async")]
 mod async_session;
 #[cfg(feature = "async")]
 pub mod convert;

@@ -792,6 +792,35 @@ fn memfs_keeps_files_within_its_limits() {
 }
 
 #[test]
+fn a_program_that_runs_from_memfs_is_not_truncated() {
+    let stage = Stage::root();
+    for args in ["", "--writeback", "--async", "--async --check-permissions"] {
+        let mut served = stage.start("memfs", args);
+        let script = "
+import errno, shutil, subprocess
+program = shutil.copy(shutil.which('sleep'), 'program')
+size = os.stat(program).st_size
+for _ in range(20):
+    runs = subprocess.Popen(['./program', '20'])
+    for flags in os.O_WRONLY, os.O_RDWR | os.O_TRUNC, os.O_RDONLY | os.O_TRUNC:
+        try:
+            os.open(program, flags)
+        except OSError as error:
+            assert error.errno == errno.ETXTBSY, error
+        else:
+            raise AssertionError('it was opened')
+    assert runs.poll() is None and os.stat(program).st_size == size > 0
+    runs.kill()
+    runs.wait()
+os.close(os.open(program, os.O_RDONLY | os.O_TRUNC))
+print(os.stat(program).st_size)";
+        assert_eq!(stage.python("memfs", script).ok().stdout, "0\n", "{args}");
+        served.signal(SIGINT);
+        stage.ended(&mut served, "memfs");
+    }
+}
+
+#[test]
 fn the_demo_shows_all_it_has() {
     for stage in [Stage::root(), Stage::nobody()] {
         let ran = stage.example("demo").arg("--once").within(LONG).ok();
