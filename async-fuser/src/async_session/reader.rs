@@ -28,17 +28,21 @@ pub(super) struct Engine<S: Serve> {
     pub(super) acl: Acl,
 }
 
+/// Has Tokio watch the descriptor of a port. It is given one of its own, so that the port's may be
+/// closed under it.
+pub(super) fn watched(port: &Port) -> io::Result<AsyncFd<Polled>> {
+    let interest = Interest::READABLE | Interest::ERROR;
+    #[allow(deprecated, reason = "a `Polled` owns its descriptor; what replaces it needs unsafe")]
+    AsyncFd::with_interest(port.device().polled()?, interest)
+}
+
 /// Serves what arrives at `port` until the connection is over, or the session is to stop.
 pub(super) async fn read_requests<S: Serve>(
     engine: Arc<Engine<S>>,
     port: Arc<Port>,
+    watched: AsyncFd<Polled>,
 ) -> io::Result<()> {
-    // Tokio is given a descriptor of its own, so that the port's may be closed under it.
-    let polled = port.device().polled()?;
-    let interest = Interest::READABLE | Interest::ERROR;
-    #[allow(deprecated, reason = "a `Polled` owns its descriptor; what replaces it needs unsafe")]
-    let polled = AsyncFd::with_interest(polled, interest)?;
-    Reader::new(&engine, port, serve_request::<S>).read_as_task(&polled).await
+    Reader::new(&engine, port, serve_request::<S>).read_as_task(&watched).await
 }
 
 /// As [`read_requests`], on this thread alone, which waits for requests by blocking.
@@ -91,7 +95,11 @@ where
                     return Ok(());
                 }
                 if !self.engine.hub.has_room() {
-                    self.engine.hub.wait_for_room().await;
+                    // Who waits may do so until the connection is over.
+                    tokio::select! {
+                        () = self.engine.hub.wait_for_room() => {}
+                        over = polled.ready(Interest::ERROR) => drop(over?),
+                    }
                 }
                 match self.port.device().try_receive(self.buffer.as_mut_bytes())? {
                     Some(Received::Request(len)) => self.take(len),
