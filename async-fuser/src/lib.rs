@@ -3,8 +3,15 @@
 //! A program implements a trait, mounts it on a directory, and answers what the kernel asks
 //! whenever a process uses a file below that directory.
 //!
-//! [`Filesystem`] is the trait of the `fuser` crate, method for method: a program written for
-//! fuser 0.17 or 0.18 compiles with `use async_fuser as fuser;`.
+//! There are three ways to write it:
+//!
+//! * [`Filesystem`] is the trait of the `fuser` crate, method for method: a program written for fuser
+//!   0.17 or 0.18 compiles with `use async_fuser as fuser;`. A reply answers each request.
+//! * [`AsyncFilesystem`] is its asynchronous sibling: an `async fn` for each operation, on Tokio. It is
+//!   for what waits, and cancels what nobody waits for any more.
+//! * The attribute macro writes the signatures of the latter.
+//!
+//! [`migration`] says which is for whom, and how to get from one to another.
 //!
 //! # Examples
 //!
@@ -34,14 +41,19 @@
 //! | `macfuse-4-compat`, `macos-no-mount` | as in fuser |
 //! | `abi-7-*` | ignored: what the kernel offers is found out at run time |
 
+#![cfg_attr(
+    not(feature = "async"),
+    allow(rustdoc::broken_intra_doc_links, reason = "some lead to what that feature has")
+)]
 #![deny(unsafe_code)]
 
 mod abi;
 mod answer;
 #[cfg(feature = "async")]
 mod async_filesystem;
-#[cfg(feature = "async")]
 mod async_session;
+#[cfg(feature = "async")]
+pub mod convert;
 mod dispatch;
 mod duty;
 #[cfg(feature = "experimental")]
@@ -49,6 +61,9 @@ pub mod experimental;
 mod filesystem;
 #[cfg(feature = "async")]
 pub mod lib_async;
+#[cfg(feature = "async")]
+#[doc = include_str!("migration.md")]
+pub mod migration {}
 mod mount;
 mod notifier;
 pub mod op;
@@ -66,6 +81,10 @@ mod wire;
 use std::io;
 use std::path::Path;
 
+#[cfg(feature = "macros")]
+pub use async_fuser_macros::fuse_filesystem;
+#[cfg(feature = "async")]
+pub use convert::{Caller, DirEntry};
 pub use filesystem::Filesystem;
 #[cfg(feature = "async")]
 pub use lib_async::AsyncFilesystem;
@@ -153,6 +172,13 @@ pub async fn spawn_mount_async<S: lib_async::Serve>(
     options: &Config,
 ) -> io::Result<lib_async::AsyncBackgroundSession> {
     lib_async::AsyncSessionBuilder::new(filesystem).config(options).spawn(mountpoint).await
+}
+
+/// What the attribute macro writes calls these.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::convert::expand::*;
 }
 
 /// The program in the README compiles.

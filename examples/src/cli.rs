@@ -33,9 +33,11 @@ use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
 use std::str::FromStr;
 use std::sync::mpsc::{self, Receiver};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::{env, fs};
 
+use async_fuser::lib_async::{AsyncSessionBuilder, Serve, SessionHandle};
 use async_fuser::{
     Config, Filesystem, MountOption, Notifier, Session, SessionACL, SessionUnmounter,
 };
@@ -44,6 +46,7 @@ use env_logger::Env;
 use log::warn;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use tokio::runtime::{self, Handle};
 
 /// What an example says about itself.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +75,7 @@ impl Example {
 
     /// Mount `filesystem`, say where, and serve it until a signal or an unmount from outside ends it.
     pub fn run<FS: Filesystem>(&self, args: &Args, filesystem: FS) -> ExitCode {
-        self.run_with(args, filesystem, |_| {})
+        self.finish(self.mount(args, filesystem))
     }
 
     /// Like [`run`](Self::run), with `background` in a thread of its own that can tell the kernel what changed.
@@ -84,14 +87,20 @@ impl Example {
         filesystem: FS,
         background: impl FnOnce(Notifier) + Send + 'static,
     ) -> ExitCode {
-        let mounted = match self.mount(args, filesystem) {
-            Ok(mounted) => mounted,
-            Err(error) => return self.fail(error),
-        };
-        let notifier = mounted.notifier();
-        thread::spawn(move || background(notifier));
-        mounted.announce();
-        mounted.wait()
+        self.finish(self.begin(args, |path, config| {
+            let session = Session::new(filesystem, path, config)?;
+            let notifier = session.notifier();
+            let started = Started::on_thread(session);
+            thread::spawn(move || background(notifier));
+            Ok(started)
+        }))
+    }
+
+    /// Like [`run`](Self::run), for an asynchronous filesystem.
+    pub fn run_async<S: Serve>(&self, args: &AsyncArgs, filesystem: S) -> ExitCode {
+        self.finish(self.begin(&args.mount, |path, config| {
+            Started::on_runtime(args.runtime.build()?, filesystem, path, config)
+        }))
     }
 
     /// Mount `filesystem` and serve it in the background, for an example with something to do meanwhile.
@@ -99,6 +108,16 @@ impl Example {
     /// # Errors
     /// What kept the mountpoint from being made or the filesystem from being mounted on it.
     pub fn mount<FS: Filesystem>(&self, args: &Args, filesystem: FS) -> io::Result<Mounted> {
+        self.begin(args, |path, config| {
+            Ok(Started::on_thread(Session::new(filesystem, path, config)?))
+        })
+    }
+
+    fn begin(
+        &self,
+        args: &Args,
+        start: impl FnOnce(&Path, &Config) -> io::Result<Started>,
+    ) -> io::Result<Mounted> {
         args.start_logging();
         let config = args.config(self.name)?;
 
@@ -109,16 +128,23 @@ impl Example {
         thread::spawn(move || signals.forever().try_for_each(|_| from_signals.send(Event::Signal)));
 
         let mountpoint = Mountpoint::prepare(args.mountpoint.as_deref(), self.name)?;
-        let mut session = Session::new(filesystem, &mountpoint.path, &config)?;
-        let unmounter = session.unmount_callable();
-        let notifier = session.notifier();
-        let serving = thread::spawn(move || session.run());
+        let Started { unmounter, serving } = start(&mountpoint.path, &config)?;
         thread::spawn(move || {
             let result =
                 serving.join().unwrap_or_else(|_| Err(io::Error::other("the session panicked")));
             from_session.send(Event::Ended(result))
         });
-        Ok(Mounted { example: *self, mountpoint, unmounter, notifier, events })
+        Ok(Mounted { example: *self, mountpoint, unmounter, events })
+    }
+
+    fn finish(&self, begun: io::Result<Mounted>) -> ExitCode {
+        match begun {
+            Ok(mounted) => {
+                mounted.announce();
+                mounted.wait()
+            }
+            Err(error) => self.fail(error),
+        }
     }
 
     /// Report an error as this program's last word.
@@ -217,6 +243,38 @@ impl Args {
     }
 }
 
+/// The arguments of an example whose filesystem is asynchronous.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct AsyncArgs {
+    /// What every example takes.
+    #[command(flatten)]
+    pub mount: Args,
+
+    /// Tokio runtime that serves it
+    #[arg(long, value_enum, value_name = "KIND", default_value_t)]
+    pub runtime: Runtime,
+}
+
+/// A kind of runtime.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Runtime {
+    /// As many threads as there are processors.
+    #[default]
+    MultiThread,
+    /// One thread.
+    CurrentThread,
+}
+
+impl Runtime {
+    fn build(self) -> io::Result<runtime::Runtime> {
+        let mut builder = match self {
+            Self::MultiThread => runtime::Builder::new_multi_thread(),
+            Self::CurrentThread => runtime::Builder::new_current_thread(),
+        };
+        builder.enable_all().build()
+    }
+}
+
 /// The value of one `-o`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct MountOptions {
@@ -251,8 +309,7 @@ const BOTH_ACLS: &str = "only one of allow_other and allow_root can be given, an
 pub struct Mounted {
     example: Example,
     mountpoint: Mountpoint,
-    unmounter: SessionUnmounter,
-    notifier: Notifier,
+    unmounter: Unmounter,
     events: Receiver<Event>,
 }
 
@@ -260,11 +317,6 @@ impl Mounted {
     /// Where it is mounted.
     pub fn path(&self) -> &Path {
         &self.mountpoint.path
-    }
-
-    /// What tells the kernel that something changed.
-    pub fn notifier(&self) -> Notifier {
-        self.notifier.clone()
     }
 
     /// Print where it is mounted, what to try, and how to end it.
@@ -319,6 +371,56 @@ impl Mounted {
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => self.example.fail(error),
+        }
+    }
+}
+
+/// A session that has been mounted, and the thread that ends with it.
+struct Started {
+    unmounter: Unmounter,
+    serving: JoinHandle<io::Result<()>>,
+}
+
+impl Started {
+    fn on_thread<FS: Filesystem>(mut session: Session<FS>) -> Self {
+        let unmounter = Unmounter::Sync(session.unmount_callable());
+        Self { unmounter, serving: thread::spawn(move || session.run()) }
+    }
+
+    fn on_runtime<S: Serve>(
+        runtime: runtime::Runtime,
+        filesystem: S,
+        path: &Path,
+        config: &Config,
+    ) -> io::Result<Self> {
+        let mut config = config.clone();
+        // How long it may be in use is up to whoever presses Ctrl-C again.
+        config.busy_grace = Some(Duration::MAX);
+        let builder = AsyncSessionBuilder::new(filesystem).config(&config);
+        let session = runtime.block_on(builder.mount(path))?;
+        let unmounter = Unmounter::Async(session.handle(), runtime.handle().clone());
+        let serving = thread::spawn(move || {
+            let result = runtime.block_on(session.run());
+            // What blocks one of its threads still is not waited for.
+            runtime.shutdown_background();
+            result
+        });
+        Ok(Self { unmounter, serving })
+    }
+}
+
+/// What unmounts a session of either face.
+#[derive(Debug)]
+enum Unmounter {
+    Sync(SessionUnmounter),
+    Async(SessionHandle, Handle),
+}
+
+impl Unmounter {
+    fn unmount(&mut self) -> io::Result<()> {
+        match self {
+            Self::Sync(unmounter) => unmounter.unmount(),
+            Self::Async(session, runtime) => runtime.block_on(session.unmount()),
         }
     }
 }

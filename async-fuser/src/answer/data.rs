@@ -84,6 +84,25 @@ impl<'a> Data<'a> {
         self.len() == 0
     }
 
+    /// The `size` bytes from `offset` on; fewer where they end before.
+    pub(crate) fn part(self, offset: u64, size: u32) -> Self {
+        let len = self.len();
+        let start = usize::try_from(offset).map_or(len, |offset| offset.min(len));
+        let end = start.saturating_add(size as usize).min(len);
+        Self(match self.0 {
+            Kind::Borrowed(bytes) => Kind::Borrowed(&bytes[start..end]),
+            Kind::Owned(bytes) => Kind::Bytes(Bytes::from(bytes).slice(start..end)),
+            Kind::Shared(bytes) => Kind::Bytes(Bytes::copy_from_slice(&bytes[start..end])),
+            Kind::Bytes(bytes) => Kind::Bytes(bytes.slice(start..end)),
+            Kind::Buffer(buffer, _) => Kind::Bytes(Bytes::copy_from_slice(&buffer[start..end])),
+            Kind::File(FileRange { file, range }) => {
+                let start = range.start.saturating_add(offset).min(range.end);
+                let end = start.saturating_add(size.into()).min(range.end);
+                Kind::File(FileRange { file, range: start..end })
+            }
+        })
+    }
+
     /// Hands the bytes on, at most `room` of them where they are a range of a file.
     pub(crate) fn with_bytes<T>(self, room: u32, then: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
         if let Kind::File(FileRange { file, range }) = self.0 {
@@ -175,6 +194,12 @@ impl<'a> From<&'a Vec<u8>> for Data<'a> {
 
 impl<'a> From<&'a str> for Data<'a> {
     fn from(text: &'a str) -> Self {
+        Self(Kind::Borrowed(text.as_bytes()))
+    }
+}
+
+impl<'a> From<&'a String> for Data<'a> {
+    fn from(text: &'a String) -> Self {
         Self(Kind::Borrowed(text.as_bytes()))
     }
 }

@@ -36,7 +36,11 @@ impl Listing {
     /// An empty listing with as much room as this caller has. Sent like this, it says that the
     /// directory has no more entries.
     pub fn new(op: &op::Readdir<'_>) -> Self {
-        Self(Dirents::new(spare::take(), op.size as usize))
+        Self::with_room(op.size)
+    }
+
+    pub(crate) fn with_room(size: u32) -> Self {
+        Self(Dirents::new(spare::take(), size as usize))
     }
 
     /// Adds an entry. True if there was no room for it: return what there is, and begin with this
@@ -80,7 +84,11 @@ pub struct ListingPlus(Dirents);
 impl ListingPlus {
     /// An empty listing with as much room as this caller has.
     pub fn new(op: &op::Readdirplus<'_>) -> Self {
-        Self(Dirents::new(spare::take(), op.size as usize))
+        Self::with_room(op.size)
+    }
+
+    pub(crate) fn with_room(size: u32) -> Self {
+        Self(Dirents::new(spare::take(), size as usize))
     }
 
     /// Adds an entry, as [`Listing::add`] does. The kernel counts one lookup of its inode, but for

@@ -67,6 +67,12 @@ macro_rules! operations {
             $($(#[$field_meta])* pub $field: $type,)*
         }
 
+        #[cfg(test)]
+        impl $name<'_> {
+            #[allow(dead_code, reason = "those of operations are asked for")]
+            pub(crate) const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
+        }
+
         impl<'a> $crate::op::Decode<'a> for $name<'a> {
             #[allow(unused_mut, reason = "an operation without arguments reads none")]
             fn decode(mut $args: $crate::wire::Args<'a>) -> Result<Self, $crate::wire::DecodeError> {

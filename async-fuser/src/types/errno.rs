@@ -121,6 +121,12 @@ impl From<ErrorKind> for Errno {
     }
 }
 
+impl From<nix::errno::Errno> for Errno {
+    fn from(errno: nix::errno::Errno) -> Self {
+        Self::from_i32(errno as i32)
+    }
+}
+
 impl From<Errno> for i32 {
     fn from(errno: Errno) -> Self {
         errno.code()
