@@ -13,6 +13,7 @@ mod limit;
 mod mountpoint;
 mod ordinary;
 mod probe;
+mod random;
 mod run;
 mod serving;
 pub mod sys;
@@ -30,6 +31,7 @@ pub use limit::{alone, eventually, within};
 pub use mountpoint::{Connection, MountLine, Mountpoint, mounts};
 pub use ordinary::Ordinary;
 pub use probe::{Init, Probe, ProbeOptions, Watch};
+pub use random::Random;
 pub use run::{NOBODY, Ran, Run, Running, example, helper, run};
 pub use serving::{Engine, Serving, Workers, without_tasks};
 
