@@ -127,7 +127,8 @@ impl<S: Serve> AsyncSession<S> {
         // As in a drop: the connection is closed first, the filesystem destroyed last.
         close(connection.whole()).await;
         let shared = mount.0.clone();
-        let unmounted = aside(move || shared.unmount()).await;
+        // Where no thread is to be had it is done here.
+        let unmounted = aside(move || shared.unmount()).await.or_else(|_| mount.0.unmount());
         let fs = Arc::into_inner(engine).and_then(|engine| Arc::into_inner(engine.fs));
         match fs {
             Some(fs) => fs.destroy().await,
