@@ -25,7 +25,7 @@ use std::{env, fs};
 use nix::unistd::geteuid;
 
 pub use async_probe::AsyncProbe;
-pub use census::{Census, open_files, thread_count};
+pub use census::{Census, memory, open_files, thread_count};
 pub use kernel::{Kernel, Reply, request};
 pub use limit::{alone, eventually, within};
 pub use mountpoint::{Connection, MountLine, Mountpoint, mounts};

@@ -74,7 +74,9 @@ fn one_round(random: &mut Random) -> ((&'static str, End), u64) {
     // What is below is not to be written to when the filesystem is gone.
     let below = MsFlags::MS_RDONLY;
     mount(Some("below"), at.path(), Some("tmpfs"), below, None::<&str>).expect("a tmpfs");
-    let mut server = run(helper("chaos")).arg("serve").arg(at.path()).arg(engine).start();
+    let writeback = ["writeback"].into_iter().filter(|_| random.below(3) == 0);
+    let mut server =
+        run(helper("chaos")).arg("serve").arg(at.path()).arg(engine).args(writeback).start();
     server.wait_for("ready", GONE);
     let connection = at.connection();
     let mut users: Vec<_> = (0..2)

@@ -1,5 +1,5 @@
-//! Both sides of the chaos: `chaos serve MOUNTPOINT ENGINE` keeps files in memory until it is
-//! unmounted, and `chaos use MOUNTPOINT SEED` does all there is to do with files until there is
+//! Both sides of the chaos: `chaos serve MOUNTPOINT ENGINE [writeback]` keeps files in memory until
+//! it is unmounted, and `chaos use MOUNTPOINT SEED` does all there is to do with files until there is
 //! nobody any more who serves them.
 
 use std::env;
@@ -21,7 +21,8 @@ fn main() -> ExitCode {
     let args: Vec<_> = env::args().skip(1).collect();
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     let done = match args[..] {
-        ["serve", mountpoint, engine] => serve(mountpoint, engine),
+        ["serve", mountpoint, engine] => serve(mountpoint, engine, false),
+        ["serve", mountpoint, engine, "writeback"] => serve(mountpoint, engine, true),
         ["use", mountpoint, seed] => seed.parse::<u64>().map_err(Into::into).map(|seed| {
             let users: Vec<_> = (0..4)
                 .map(|user: u64| {
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(mountpoint: &str, engine: &str) -> Result<(), Box<dyn Error>> {
+fn serve(mountpoint: &str, engine: &str, writeback: bool) -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
     config.mount_options.push(MountOption::DefaultPermissions);
     let (workers, readers) = match engine {
@@ -56,7 +57,7 @@ fn serve(mountpoint: &str, engine: &str) -> Result<(), Box<dyn Error>> {
     };
     config.n_threads = Some(readers);
     config.clone_fd = readers > 1;
-    let memfs = MemFs::new(Options::default());
+    let memfs = MemFs::new(Options { writeback, ..Options::default() });
     if let Some(workers) = workers {
         let runtime = workers.runtime();
         runtime.block_on(async {

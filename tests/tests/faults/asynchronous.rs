@@ -622,6 +622,60 @@ fn a_server_without_descriptors_threads_or_memory_to_spare_goes_on() {
 }
 
 #[test]
+fn what_a_method_cannot_have_is_its_callers_error_and_nobody_elses() {
+    within(MINUTE, || {
+        let backing = tempfile::NamedTempFile::new().expect("a file");
+        for engine in processes::ENGINES {
+            let at = Mountpoint::new();
+            let path = backing.path().to_string_lossy();
+            let mut server = daemon(&at, &[&["--backing", &path], *engine].concat());
+            run("prlimit").arg(format!("--pid={}", server.pid())).arg("--nofile=3:").ok();
+            for _ in 0..10 {
+                assert_errno(File::open(at.join("backed")), &[libc::EMFILE]);
+                fs::read(at.join("plain")).expect("it goes on");
+            }
+            run("prlimit").arg(format!("--pid={}", server.pid())).arg("--nofile=100:").ok();
+            File::open(at.join("backed")).expect("there is room again");
+            run("umount").arg(at.path()).ok();
+            let ended = server.wait(Duration::from_secs(30));
+            assert!(ended.stdout.contains("ended well"), "{engine:?}: {ended:?}");
+        }
+    });
+}
+
+/// Root is not refused any.
+#[test]
+fn a_server_that_is_refused_threads_goes_on() {
+    for (engine, later) in [
+        ("", "Input/output error"),
+        ("--threads 4", "Input/output error"),
+        ("--async current", "what a probe has"),
+        ("--async two", "what a probe has"),
+        ("--async two --threads 4", "what a probe has"),
+    ] {
+        let ran = access::as_nobody(
+            "",
+            &format!(
+                "start --acl owner {engine}
+                 as='setpriv --reuid=65534 --regid=65534 --clear-groups'
+                 $as cat \"$at/plain\" > /dev/null
+                 $as prlimit --pid $daemon --nproc=1:
+                 $as sh -c 'for i in 1 2 3 4 5; do
+                     read line 2>&1 < \"$0/later\" && echo \"later: $line\" || echo \"later: Input/output error\"
+                     read line < \"$0/plain\" && echo \"plain: $line\"
+                 done' \"$at\"
+                 $as fusermount3 -u \"$at\"
+                 wait $daemon"
+            ),
+        );
+        let count = |what: &str| ran.stdout.lines().filter(|line| line.contains(what)).count();
+        assert_eq!(count(&format!("later: {later}")), 5, "{engine}: {ran:?}");
+        assert_eq!(count("plain: what a probe has"), 5, "{engine}: {ran:?}");
+        assert!(ran.stdout.contains("ended well"), "{engine}: {ran:?}");
+    }
+}
+
+#[test]
 fn readers_that_cannot_be_are_missing_and_the_others_serve() {
     within(MINUTE, || {
         // Descriptors for one reader more, at most.
