@@ -32,6 +32,23 @@ impl<'a> Whole<'a> {
     }
 }
 
+/// The `Result` that something is. Where it is none, its parts are not known, and that nothing is
+/// known of them is no further error.
+#[inline]
+pub fn result<T: PartOf<R, E>, E, R>(whole: R) -> Result<T, E> {
+    T::result(whole)
+}
+
+pub trait PartOf<R, E>: Sized {
+    fn result(whole: R) -> Result<Self, E>;
+}
+
+impl<T, E> PartOf<Result<T, E>, E> for T {
+    fn result(whole: Result<T, E>) -> Result<Self, E> {
+        whole
+    }
+}
+
 #[inline]
 pub fn empty<T: IntoEmpty, E: IntoErrno>(result: Result<T, E>) -> Result<()> {
     result.map_err(E::into_errno)?.into_empty()
