@@ -32,14 +32,15 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
 use std::str::FromStr;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
+use async_fuser::lib_async::{AsyncNotifier, AsyncSessionBuilder, Serve, SessionHandle};
 use async_fuser::{
     Config, Filesystem, MountOption, Notifier, Session, SessionACL, SessionUnmounter,
 };
-use clap::Parser;
+use clap::{Command, CommandFactory, FromArgMatches, Parser};
 use env_logger::Env;
 use log::warn;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -55,9 +56,24 @@ pub struct Example {
 }
 
 impl Example {
+    /// Run an example that has no arguments of its own. `about` is what `--help` says of it.
+    pub fn main<S: Serve>(&self, about: &'static str, filesystem: S) -> ExitCode {
+        #[derive(Parser)]
+        struct Cli {
+            #[command(flatten)]
+            mount: Args,
+        }
+        let cli: Cli = self.parse_command(Cli::command().about(about));
+        self.run_async(&cli.mount, filesystem)
+    }
+
     /// Parse the program's arguments. `--help` ends the program with exit code 0, a mistake with 1.
     pub fn parse<T: Parser>(&self) -> T {
-        let command = T::command()
+        self.parse_command(T::command())
+    }
+
+    fn parse_command<T: FromArgMatches>(&self, command: Command) -> T {
+        let command = command
             .name(self.name)
             .version(env!("CARGO_PKG_VERSION"))
             .after_help(self.suggestions(&default_mountpoint(self.name)));
@@ -73,6 +89,18 @@ impl Example {
     /// Mount `filesystem`, say where, and serve it until a signal or an unmount from outside ends it.
     pub fn run<FS: Filesystem>(&self, args: &Args, filesystem: FS) -> ExitCode {
         self.run_with(args, filesystem, |_| {})
+    }
+
+    /// Mount an asynchronous `filesystem`, say where, and serve it until a signal or an unmount from
+    /// outside ends it.
+    pub fn run_async<S: Serve>(&self, args: &Args, filesystem: S) -> ExitCode {
+        match self.mount_async(args, filesystem) {
+            Ok(mounted) => {
+                mounted.announce();
+                mounted.wait()
+            }
+            Err(error) => self.fail(error),
+        }
     }
 
     /// Like [`run`](Self::run), with `background` in a thread of its own that can tell the kernel what changed.
@@ -99,6 +127,45 @@ impl Example {
     /// # Errors
     /// What kept the mountpoint from being made or the filesystem from being mounted on it.
     pub fn mount<FS: Filesystem>(&self, args: &Args, filesystem: FS) -> io::Result<Mounted> {
+        let (config, mountpoint, events, from_session) = self.prepare(args)?;
+        let mut session = Session::new(filesystem, &mountpoint.path, &config)?;
+        let unmounter = Unmounter::Sync(session.unmount_callable());
+        let notifier = session.notifier();
+        let serving = thread::spawn(move || session.run());
+        thread::spawn(move || {
+            let result =
+                serving.join().unwrap_or_else(|_| Err(io::Error::other("the session panicked")));
+            from_session.send(Event::Ended(result))
+        });
+        Ok(Mounted { example: *self, mountpoint, unmounter, notifier, events })
+    }
+
+    /// Like [`mount`](Self::mount), of an asynchronous filesystem, which is served by a Tokio runtime.
+    ///
+    /// # Errors
+    /// As [`mount`](Self::mount).
+    pub fn mount_async<S: Serve>(
+        &self,
+        args: &Args,
+        filesystem: S,
+    ) -> io::Result<Mounted<AsyncNotifier>> {
+        let (mut config, mountpoint, events, from_session) = self.prepare(args)?;
+        // A second signal is what ends a session in use.
+        config.busy_grace = Some(Duration::MAX);
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let mounting = AsyncSessionBuilder::new(filesystem).config(&config).mount(&mountpoint.path);
+        let session = runtime.block_on(mounting)?;
+        let (handle, notifier) = (session.handle(), session.handle().notifier());
+        let unmounter = Unmounter::Async(handle, runtime.handle().clone());
+        thread::spawn(move || from_session.send(Event::Ended(runtime.block_on(session.run()))));
+        Ok(Mounted { example: *self, mountpoint, unmounter, notifier, events })
+    }
+
+    /// What comes before a mount: the log, the options, signals, and a directory to mount on.
+    fn prepare(
+        &self,
+        args: &Args,
+    ) -> io::Result<(Config, Mountpoint, Receiver<Event>, Sender<Event>)> {
         args.start_logging();
         let config = args.config(self.name)?;
 
@@ -109,16 +176,7 @@ impl Example {
         thread::spawn(move || signals.forever().try_for_each(|_| from_signals.send(Event::Signal)));
 
         let mountpoint = Mountpoint::prepare(args.mountpoint.as_deref(), self.name)?;
-        let mut session = Session::new(filesystem, &mountpoint.path, &config)?;
-        let unmounter = session.unmount_callable();
-        let notifier = session.notifier();
-        let serving = thread::spawn(move || session.run());
-        thread::spawn(move || {
-            let result =
-                serving.join().unwrap_or_else(|_| Err(io::Error::other("the session panicked")));
-            from_session.send(Event::Ended(result))
-        });
-        Ok(Mounted { example: *self, mountpoint, unmounter, notifier, events })
+        Ok((config, mountpoint, events, from_session))
     }
 
     /// Report an error as this program's last word.
@@ -248,22 +306,37 @@ const BOTH_ACLS: &str = "only one of allow_other and allow_root can be given, an
 
 /// A filesystem that is mounted and served by threads in the background.
 #[derive(Debug)]
-pub struct Mounted {
+pub struct Mounted<N = Notifier> {
     example: Example,
     mountpoint: Mountpoint,
-    unmounter: SessionUnmounter,
-    notifier: Notifier,
+    unmounter: Unmounter,
+    notifier: N,
     events: Receiver<Event>,
 }
 
-impl Mounted {
+#[derive(Debug)]
+enum Unmounter {
+    Sync(SessionUnmounter),
+    Async(SessionHandle, tokio::runtime::Handle),
+}
+
+impl Unmounter {
+    fn unmount(&mut self) -> io::Result<()> {
+        match self {
+            Self::Sync(unmounter) => unmounter.unmount(),
+            Self::Async(session, runtime) => runtime.block_on(session.unmount()),
+        }
+    }
+}
+
+impl<N: Clone> Mounted<N> {
     /// Where it is mounted.
     pub fn path(&self) -> &Path {
         &self.mountpoint.path
     }
 
     /// What tells the kernel that something changed.
-    pub fn notifier(&self) -> Notifier {
+    pub fn notifier(&self) -> N {
         self.notifier.clone()
     }
 
