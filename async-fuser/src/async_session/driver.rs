@@ -274,10 +274,9 @@ fn threads<S: Serve>(
         let started = thread::Builder::new().name(format!("fuse-{number}")).spawn(move || {
             // In this order: who is not present holds nothing any more.
             let (engine, present) = held;
-            if let Err(error) = read_requests_blocking(&engine, port) {
+            if let Err(error) = read_requests_blocking(engine, port) {
                 log::error!("a reader has ended: {error}");
             }
-            drop(engine);
             drop(present);
         });
         // Fewer threads serve more slowly, but they serve.
@@ -316,7 +315,10 @@ async fn close(port: Arc<Port>) {
     if aside(move || held.abort()).await.is_ok() {
         return;
     }
-    let mut buffer = Buffer::new(crate::abi::FUSE_MIN_READ_BUFFER.max(BIGGEST_REQUEST));
+    let mut buffer = match Buffer::new(BIGGEST_REQUEST) {
+        Ok(buffer) => buffer,
+        Err(error) => return log::warn!("{error}"),
+    };
     for _ in 0..PATIENCE {
         if Arc::strong_count(&port) == 1 {
             return;

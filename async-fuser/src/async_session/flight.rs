@@ -1,6 +1,6 @@
 //! One request on its way, as others see it: who cancels it, what it still wants sent.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -84,7 +84,7 @@ impl Flight {
         self.ino.store(req.node().0, Ordering::Relaxed);
         self.opcode.store(req.opcode(), Ordering::Relaxed);
         self.pid.store(req.pid(), Ordering::Relaxed);
-        self.since.store(now(), Ordering::Relaxed);
+        self.since.store(self.hub.now(), Ordering::Relaxed);
         if self.is_waiting() {
             self.is_waiting.store(false, Ordering::Relaxed);
             self.wish.store(Wish::None as u32, Ordering::Relaxed);
@@ -197,7 +197,7 @@ impl Flight {
             opcode: Opcode(self.opcode.load(Ordering::Relaxed)),
             ino: self.ino.load(Ordering::Relaxed),
             pid: self.pid.load(Ordering::Relaxed),
-            age: Duration::from_nanos(now().saturating_sub(since)),
+            age: Duration::from_nanos(clock().saturating_sub(since)),
             interrupted: self.wish() > Wish::None,
         })
     }
@@ -218,30 +218,34 @@ impl Drop for Waiting {
 }
 
 thread_local! {
-    /// The request whose method this thread is polling.
-    static CURRENT: RefCell<Option<Arc<Flight>>> = const { RefCell::new(None) };
+    static CURRENT: Cell<Option<Arc<Flight>>> = const { Cell::new(None) };
 }
 
 /// The request whose method this thread is polling.
 pub(super) fn current() -> Option<Arc<Flight>> {
-    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    CURRENT
+        .try_with(|current| {
+            let flight = current.take();
+            current.set(flight.clone());
+            flight
+        })
+        .ok()
+        .flatten()
 }
 
 /// Has `flight` be the current one while `call` runs, which must not panic.
 #[inline]
 pub(super) fn as_current<T>(flight: &mut Option<Arc<Flight>>, call: impl FnOnce() -> T) -> T {
-    let swap = |flight: &mut Option<Arc<Flight>>| {
-        // A thread that is ending has none.
-        let _ = CURRENT.try_with(|current| mem::swap(&mut *current.borrow_mut(), flight));
-    };
-    swap(flight);
+    // A thread that is ending has none.
+    let enter = |flight: Option<Arc<Flight>>| CURRENT.try_with(|current| current.replace(flight));
+    let Ok(outer) = enter(flight.take()) else { return call() };
     let result = call();
-    swap(flight);
+    *flight = enter(outer).ok().flatten();
     result
 }
 
-/// Nanoseconds since some time, to a few milliseconds, which costs next to nothing.
-fn now() -> u64 {
+/// Nanoseconds since some time, to a few milliseconds. Never 0.
+pub(super) fn clock() -> u64 {
     #[cfg(target_os = "linux")]
     const CLOCK: ClockId = ClockId::CLOCK_MONOTONIC_COARSE;
     #[cfg(not(target_os = "linux"))]

@@ -2,14 +2,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use super::flight::Flight;
+use super::flight::{Flight, clock};
 use super::in_flight::InFlight;
 use crate::op::Operations;
 
@@ -25,6 +25,8 @@ pub(crate) struct Hub {
     /// Whether a reader stands still until there is room.
     is_full: AtomicBool,
     room: Notify,
+    /// The time, of a while ago.
+    now: AtomicU64,
     /// How many hold on to the filesystem.
     present: AtomicUsize,
     all_gone: Notify,
@@ -60,9 +62,20 @@ impl Hub {
             waiting_bytes: AtomicUsize::new(0),
             is_full: AtomicBool::new(false),
             room: Notify::new(),
+            now: AtomicU64::new(clock()),
             present: AtomicUsize::new(0),
             all_gone: Notify::new(),
         }
+    }
+
+    /// Looks at the clock. A reader does so before it waits, behind that, and every few requests.
+    pub(super) fn tick(&self) {
+        self.now.store(clock(), Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(super) fn now(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
     }
 
     /// A request begins to wait, which holds so many bytes.
@@ -183,10 +196,6 @@ impl Present {
     pub(super) fn new(hub: &Arc<Hub>) -> Self {
         hub.present.fetch_add(1, Ordering::SeqCst);
         Self(hub.clone())
-    }
-
-    pub(super) fn hub(&self) -> &Arc<Hub> {
-        &self.0
     }
 }
 

@@ -7,6 +7,7 @@ mod flight;
 mod handle;
 mod hub;
 mod in_flight;
+mod leader;
 mod notifier;
 mod reader;
 mod request;

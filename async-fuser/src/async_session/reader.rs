@@ -1,23 +1,29 @@
 //! Reads requests and polls each where it was read; what waits becomes a task.
+//!
+//! A reader is a future that goes round: it reads a request, serves it, reads the next. When a
+//! request has to wait, that very future becomes its task, and another takes its place as the
+//! leader: nothing is moved, and while nothing waits nothing is made.
 
+use std::future::poll_fn;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::task::yield_now;
+use tokio::task::{unconstrained, yield_now};
+use tokio::time::sleep;
 
 use super::driver::Destroyed;
 use super::hub::Hub;
-use super::request::{Kit, serve_request};
-use crate::op::Opcode;
+use super::leader::{Kit, Led, lead};
 use crate::serve::Serve;
 use crate::session::acl::Acl;
 use crate::session::handshake::Agreed;
-use crate::session::incoming::{arguments, control};
 use crate::transport::{Buffer, Polled, Port, Received};
 
 /// What the readers of a session share.
@@ -33,173 +39,241 @@ pub(super) async fn read_requests<S: Serve>(
     engine: Arc<Engine<S>>,
     port: Arc<Port>,
 ) -> io::Result<()> {
-    // Tokio is given a descriptor of its own, so that the port's may be closed under it.
-    let polled = port.device().polled()?;
-    let interest = Interest::READABLE | Interest::ERROR;
     #[allow(deprecated, reason = "a `Polled` owns its descriptor; what replaces it needs unsafe")]
-    let polled = AsyncFd::with_interest(polled, interest)?;
-    Reader::new(&engine, port, serve_request::<S>).read_as_task(&polled).await
+    let polled = AsyncFd::with_interest(port.device().polled()?, READY)?;
+    // A budget of its own, or methods would find theirs used up by the requests before.
+    unconstrained(follow(Reader::new(engine, port, Some(polled))?, lead::<S>)).await
 }
 
 /// As [`read_requests`], on this thread alone, which waits for requests by blocking.
 pub(super) fn read_requests_blocking<S: Serve>(
-    engine: &Engine<S>,
+    engine: Arc<Engine<S>>,
     port: Arc<Port>,
 ) -> io::Result<()> {
-    Reader::new(engine, port, serve_request::<S>).read_as_thread()
+    let runtime = engine.hub.runtime.clone();
+    let reader = Reader::new(engine, port, None)?;
+    runtime.block_on(unconstrained(follow(reader, lead::<S>)))
 }
 
-/// One reader: the buffer it reads into, and a place for the future of the request it is at.
-struct Reader<'a, S: Serve, M, F> {
-    engine: &'a Engine<S>,
-    port: Arc<Port>,
-    /// Makes the future that serves a request.
-    make: M,
-    buffer: Buffer,
-    at_hand: Option<Seat<S, F>>,
+/// An end of the connection is told as an error.
+const READY: Interest = Interest::READABLE.add(Interest::ERROR);
+
+/// Has one leader after the other read requests. `make` makes one.
+async fn follow<S, M, F>(reader: Arc<Reader<S>>, make: M) -> io::Result<()>
+where
+    S: Serve,
+    M: Fn(Kit<S>) -> F,
+    F: Future<Output = Led<S>> + Send + 'static,
+{
+    let spare = Arc::new(Spare::default());
+    loop {
+        let mut seat = spare.take().unwrap_or_else(Seat::new);
+        let kit = seat.kit.take().unwrap_or_else(|| Kit::new(reader.clone()));
+        let buffer = reader.buffer().await;
+        seat.future.set(Some(make(kit.with_buffer(buffer))));
+        let over = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| seat.poll(cx))) {
+            Ok(Poll::Ready(over)) => Poll::Ready(over),
+            Ok(Poll::Pending) if reader.was_handed_over() => Poll::Ready(None),
+            Ok(Poll::Pending) => Poll::Pending,
+            // A future panicked while it was dropped. Its request has been answered.
+            Err(_) => {
+                seat.future.set(None);
+                Poll::Ready(None)
+            }
+        })
+        .await;
+        if let Some(result) = over {
+            return result;
+        }
+        if seat.future.is_some() {
+            reader.engine.hub.runtime.spawn(finish(seat, reader.clone(), spare.clone()));
+        }
+    }
+}
+
+/// Serves a request that waits to its end.
+async fn finish<S: Serve, F>(
+    mut seat: Seat<S, F>,
+    reader: Arc<Reader<S>>,
     spare: Arc<Spare<Seat<S, F>>>,
+) where
+    F: Future<Output = Led<S>>,
+{
+    poll_fn(|cx| seat.poll(cx)).await;
+    if let Some(buffer) = seat.kit.as_mut().and_then(Kit::take_buffer) {
+        reader.give_back(buffer);
+    }
+    drop(reader);
+    spare.give(seat);
 }
 
-/// A place for the future of a request, and what serving it takes. Both are used again.
+/// A place for a leader, and what it needs beside its request. Both are used again.
 struct Seat<S: Serve, F> {
     future: Pin<Box<Option<F>>>,
     /// In the future while that is at work.
     kit: Option<Kit<S>>,
 }
 
+impl<S: Serve, F: Future<Output = Led<S>>> Seat<S, F> {
+    fn new() -> Self {
+        Self { future: Box::pin(None), kit: None }
+    }
+
+    /// Goes on with it. Ready with the result if the connection is over, and with none when the
+    /// request that waited has been served.
+    #[inline]
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<()>>> {
+        let Some(future) = self.future.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+        let Poll::Ready(led) = future.poll(cx) else { return Poll::Pending };
+        self.future.set(None);
+        Poll::Ready(match led {
+            Led::Served(kit) => {
+                self.kit = Some(kit);
+                None
+            }
+            Led::Over(result) => Some(result),
+        })
+    }
+}
+
+/// What one leader after the other reads from.
+pub(super) struct Reader<S: Serve> {
+    pub(super) engine: Arc<Engine<S>>,
+    pub(super) port: Arc<Port>,
+    /// `None` where waiting is by blocking.
+    polled: Option<AsyncFd<Polled>>,
+    /// How many requests may still be served before other tasks get their turn. Of the leader
+    /// alone, so there is no need for an order.
+    budget: AtomicU32,
+    /// Whether the leader's request waits, so that there has to be another leader.
+    handed_over: AtomicBool,
+    buffers: Mutex<Vec<Buffer>>,
+}
+
+impl<S: Serve> Reader<S> {
+    fn new(
+        engine: Arc<Engine<S>>,
+        port: Arc<Port>,
+        polled: Option<AsyncFd<Polled>>,
+    ) -> io::Result<Arc<Self>> {
+        let first = Buffer::new(engine.agreed.largest_request())?;
+        Ok(Arc::new(Self {
+            engine,
+            port,
+            polled,
+            budget: AtomicU32::new(BUDGET),
+            handed_over: AtomicBool::new(false),
+            buffers: Mutex::new(vec![first]),
+        }))
+    }
+
+    /// Waits for a request and reads it. `None` if the connection is over or the session is to
+    /// stop.
+    #[inline]
+    pub(super) async fn next(&self, buffer: &mut Buffer) -> io::Result<Option<usize>> {
+        let hub = &self.engine.hub;
+        loop {
+            if self.port.shared().is_stopping() {
+                return Ok(None);
+            }
+            if !hub.has_room() {
+                hub.wait_for_room().await;
+                continue;
+            }
+            let received = match &self.polled {
+                None => self.port.device().receive(buffer.as_mut_bytes())?,
+                Some(polled) => {
+                    let mut read = || {
+                        let received = self.port.device().try_receive(buffer.as_mut_bytes())?;
+                        received.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+                    };
+                    match polled.try_io(Interest::READABLE, |_| read()) {
+                        Ok(received) => received,
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            hub.tick();
+                            let mut ready = polled.ready(READY).await?;
+                            hub.tick();
+                            self.budget.store(BUDGET, Ordering::Relaxed);
+                            // An end that is told as an error alone is seen by reading, too.
+                            match ready.try_io(|_| read()) {
+                                Ok(received) => received?,
+                                Err(_would_block) => continue,
+                            }
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+            };
+            return Ok(match received {
+                Received::Request(len) => Some(len),
+                Received::End => None,
+            });
+        }
+    }
+
+    /// Lets other tasks have their turn now and then.
+    #[inline]
+    pub(super) async fn share(&self) {
+        let budget = self.budget.load(Ordering::Relaxed);
+        if budget % TICK == 0 {
+            self.engine.hub.tick();
+        }
+        self.budget.store(budget.wrapping_sub(1), Ordering::Relaxed);
+        if budget == 0 {
+            self.budget.store(BUDGET, Ordering::Relaxed);
+            if self.polled.is_some() {
+                yield_now().await;
+            }
+        }
+    }
+
+    /// The leader's request waits: another is to lead, with this buffer unless the request is in
+    /// it.
+    #[cold]
+    pub(super) fn hand_over(&self, buffer: Option<Buffer>) {
+        self.buffers().extend(buffer);
+        self.handed_over.store(true, Ordering::Relaxed);
+    }
+
+    fn was_handed_over(&self) -> bool {
+        self.handed_over.load(Ordering::Relaxed) && self.handed_over.swap(false, Ordering::Relaxed)
+    }
+
+    /// A buffer that is not in use.
+    async fn buffer(&self) -> Buffer {
+        const WAIT: Duration = Duration::from_millis(50);
+        loop {
+            if let Some(buffer) = self.buffers().pop() {
+                return buffer;
+            }
+            match Buffer::new(self.engine.agreed.largest_request()) {
+                Ok(buffer) => return buffer,
+                // Somebody may give one back.
+                Err(error) => log::error!("no memory for another request: {error}"),
+            }
+            sleep(WAIT).await;
+        }
+    }
+
+    fn give_back(&self, buffer: Buffer) {
+        const KEPT: usize = 4;
+        let mut buffers = self.buffers();
+        if buffers.len() < KEPT {
+            buffers.push(buffer);
+        }
+    }
+
+    fn buffers(&self) -> MutexGuard<'_, Vec<Buffer>> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// How many requests are served before other tasks get their turn.
 const BUDGET: u32 = 128;
+/// How many requests are served between two looks at the clock.
+const TICK: u32 = 16;
 
-impl<'a, S, M, F> Reader<'a, S, M, F>
-where
-    S: Serve,
-    M: Fn(Kit<S>) -> F,
-    F: Future<Output = Kit<S>> + Send + 'static,
-{
-    fn new(engine: &'a Engine<S>, port: Arc<Port>, make: M) -> Self {
-        let buffer = Buffer::new(engine.agreed.largest_request());
-        Self { engine, port, make, buffer, at_hand: None, spare: Arc::default() }
-    }
-
-    async fn read_as_task(mut self, polled: &AsyncFd<Polled>) -> io::Result<()> {
-        let interest = Interest::READABLE | Interest::ERROR;
-        loop {
-            let mut ready = polled.ready(interest).await?;
-            let mut budget = BUDGET;
-            loop {
-                if self.port.shared().is_stopping() {
-                    return Ok(());
-                }
-                if !self.engine.hub.has_room() {
-                    self.engine.hub.wait_for_room().await;
-                }
-                match self.port.device().try_receive(self.buffer.as_mut_bytes())? {
-                    Some(Received::Request(len)) => self.take(len),
-                    Some(Received::End) => return Ok(()),
-                    None => {
-                        ready.clear_ready();
-                        break;
-                    }
-                }
-                budget -= 1;
-                if budget == 0 {
-                    yield_now().await;
-                    budget = BUDGET;
-                }
-            }
-        }
-    }
-
-    fn read_as_thread(mut self) -> io::Result<()> {
-        let hub = self.engine.hub.clone();
-        // Methods find the runtime from here.
-        let _entered = hub.runtime.enter();
-        while !self.port.shared().is_stopping() {
-            if !hub.has_room() {
-                hub.runtime.block_on(hub.wait_for_room());
-            }
-            match self.port.device().receive(self.buffer.as_mut_bytes())? {
-                Received::Request(len) => self.take(len),
-                Received::End => break,
-            }
-        }
-        Ok(())
-    }
-
-    /// Serves the request of so many bytes in the buffer.
-    #[inline]
-    fn take(&mut self, len: usize) {
-        let Some(args) = arguments(&self.buffer.as_bytes()[..len], self.engine.agreed.dialect)
-        else {
-            return;
-        };
-        if Opcode(args.req().opcode()) == Opcode::INTERRUPT {
-            let hub = &self.engine.hub;
-            return control(args, &self.port, |_, unique| hub.interrupt(unique.0));
-        }
-        let mut seat = self
-            .at_hand
-            .take()
-            .or_else(|| self.spare.take())
-            .unwrap_or_else(|| Seat { future: Box::pin(None), kit: None });
-        let mut kit = seat.kit.take().unwrap_or_else(|| self.kit());
-        kit.load(&mut self.buffer, len);
-        let took_buffer = kit.has_buffer();
-        seat.future.set(Some((self.make)(kit)));
-        let mut cx = Context::from_waker(Waker::noop());
-        match catch_unwind(AssertUnwindSafe(|| seat.poll(&mut cx))) {
-            Ok(Poll::Ready(())) => {
-                if let Some(buffer) = seat.kit.as_mut().and_then(Kit::unload) {
-                    self.buffer = buffer;
-                }
-                self.at_hand = Some(seat);
-            }
-            Ok(Poll::Pending) => {
-                if took_buffer {
-                    self.buffer = Buffer::new(self.engine.agreed.largest_request());
-                }
-                let spare = self.spare.clone();
-                self.engine.hub.runtime.spawn(async move {
-                    std::future::poll_fn(|cx| seat.poll(cx)).await;
-                    if let Some(kit) = &mut seat.kit {
-                        kit.unload();
-                    }
-                    spare.give(seat);
-                });
-            }
-            // A future that panics while it is dropped. Its request has been answered.
-            Err(_) => {
-                if took_buffer {
-                    self.buffer = Buffer::new(self.engine.agreed.largest_request());
-                }
-            }
-        }
-    }
-
-    #[cold]
-    fn kit(&self) -> Kit<S> {
-        let Engine { fs, hub, agreed, acl } = self.engine;
-        Kit::new(fs.clone(), self.port.clone(), agreed.dialect, *acl, hub)
-    }
-}
-
-impl<S: Serve, F: Future<Output = Kit<S>>> Seat<S, F> {
-    /// Goes on with the request, and takes its kit back when it has been served.
-    #[inline]
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(future) = self.future.as_mut().as_pin_mut() else { return Poll::Ready(()) };
-        match future.poll(cx) {
-            Poll::Ready(kit) => {
-                self.future.set(None);
-                self.kit = Some(kit);
-                Poll::Ready(())
-            }
-            Poll::Pending => Poll::Pending,
-        }
-    }
-}
-
-/// Seats whose requests have been served, for the next ones that come while others wait.
+/// Seats whose requests have been served, for the next ones that wait.
 struct Spare<T>(Mutex<Vec<T>>);
 
 impl<T> Spare<T> {

@@ -1,179 +1,72 @@
-//! One request from its bytes to its answer, as a future that owns all it needs.
+//! One request, from its bytes to its answer.
 
 use std::future::poll_fn;
-use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
 
 use tokio::time::{Sleep, sleep};
 use zerocopy::IntoBytes;
 
-use super::driver::Destroyed;
 use super::flight::{Flight, Waiting, Wish, as_current};
-use super::hub::{Hub, Present};
+use super::reader::Reader;
 use crate::abi::{fuse_in_header, fuse_release_in};
 use crate::duty::Duty;
-use crate::notifier::Notifier;
-use crate::op::{Opcode, Operation};
+use crate::op::{Opcode, Operation, Operations};
 use crate::outcome::Reply;
 use crate::serve::{Serve, left_out};
-use crate::session::acl::Acl;
 use crate::session::incoming::{Incoming, arguments, control, incoming, panic_message, refuse};
 use crate::transport::{Abandoned, Buffer, Port};
-use crate::types::{Errno, Request};
-use crate::wire::Dialect;
+use crate::types::Errno;
 
-/// What serving one request takes. A reader has one at hand; a request that waits takes it along.
-pub(super) struct Kit<S: Serve> {
-    pub(super) fs: Arc<Destroyed<S>>,
-    pub(super) port: Arc<Port>,
-    pub(super) dialect: Dialect,
-    pub(super) acl: Acl,
+/// A request that is being served.
+pub(super) struct Serving {
     /// Taken only while the method is polled.
-    flight: Option<Arc<Flight>>,
-    bytes: Bytes,
-    // Dropped last.
-    present: Present,
+    pub(super) flight: Option<Arc<Flight>>,
+    /// The buffer for whoever leads next, if the request is not in it.
+    pub(super) spare: Option<Buffer>,
+    /// Whether it has become a task.
+    pub(super) has_waited: bool,
 }
 
-/// The bytes of a request.
-#[derive(Default)]
-struct Bytes {
-    /// A copy of a small request, so that a future that waits holds no more than it needs.
-    small: Vec<u64>,
-    /// The reader's own buffer with a large one.
-    large: Option<Buffer>,
-    len: usize,
-}
-
-/// What is copied rather than handed over: nearly everything but the data of writes.
-const SMALL: usize = 8192;
-
-impl<S: Serve> Kit<S> {
-    pub(super) fn new(
-        fs: Arc<Destroyed<S>>,
-        port: Arc<Port>,
-        dialect: Dialect,
-        acl: Acl,
-        hub: &Arc<Hub>,
-    ) -> Self {
-        Self {
-            fs,
-            port,
-            dialect,
-            acl,
-            flight: None,
-            bytes: Bytes::default(),
-            present: Present::new(hub),
-        }
-    }
-
-    /// Takes over the request of `len` bytes in `buffer`, and with a large one `buffer` itself.
-    #[inline]
-    pub(super) fn load(&mut self, buffer: &mut Buffer, len: usize) {
-        self.bytes.load(buffer, len);
-        let flight = match self.flight.take() {
-            Some(flight) if Arc::strong_count(&flight) == 1 => flight,
-            _ => self.new_flight(),
-        };
-        if let Some((req, _)) = Request::split(self.bytes.get()) {
-            flight.begin(req);
-        }
-        self.flight = Some(flight);
-    }
-
-    /// Gives the buffer back that a large request has taken.
-    #[inline]
-    pub(super) fn unload(&mut self) -> Option<Buffer> {
-        self.bytes.large.take()
-    }
-
-    /// Whether a request has taken the reader's buffer.
-    pub(super) fn has_buffer(&self) -> bool {
-        self.bytes.large.is_some()
-    }
-
-    #[cold]
-    fn new_flight(&self) -> Arc<Flight> {
-        let hub = self.present.hub();
-        let flight = Arc::new(Flight::new(hub.clone(), Notifier::new(&self.port)));
-        hub.list(&flight);
-        flight
-    }
-}
-
-impl Bytes {
-    #[inline]
-    fn load(&mut self, buffer: &mut Buffer, len: usize) {
-        self.len = len;
-        if len > SMALL {
-            self.large = Some(mem::replace(buffer, Buffer::none()));
-            return;
-        }
-        let words = len.div_ceil(size_of::<u64>());
-        if self.small.len() < words {
-            self.small.resize(words.next_power_of_two(), 0);
-        }
-        self.small.as_mut_bytes()[..len].copy_from_slice(&buffer.as_bytes()[..len]);
-    }
-
-    #[inline]
-    fn get(&self) -> &[u8] {
-        match &self.large {
-            Some(buffer) => &buffer.as_bytes()[..self.len],
-            None => &self.small.as_bytes()[..self.len],
-        }
-    }
-}
-
-/// Serves the request that `kit` was loaded with. Whatever happens, it is answered, or it is one
-/// that never is.
-pub(super) async fn serve_request<S: Serve>(mut kit: Kit<S>) -> Kit<S> {
-    let mut flight = kit.flight.take();
-    serve_bytes(&kit, kit.bytes.get(), &mut flight).await;
-    if kit.port.shared().has_abandoned() {
-        release_abandoned(&kit, &mut flight).await;
-    }
-    if let Some(flight) = &flight {
-        flight.land();
-    }
-    kit.flight = flight;
-    kit
-}
-
+/// Serves a request. Whatever happens, it is answered, or it is one that never is.
 #[inline]
-async fn serve_bytes<S: Serve>(kit: &Kit<S>, request: &[u8], flight: &mut Option<Arc<Flight>>) {
-    let Some(args) = arguments(request, kit.dialect) else { return };
+pub(super) async fn serve_request<S: Serve>(
+    reader: &Reader<S>,
+    request: &[u8],
+    serving: &mut Serving,
+) {
+    let Reader { engine, port, .. } = reader;
+    let Some(args) = arguments(request, engine.agreed.dialect) else { return };
     let req = args.req();
-    let operation = match incoming(args, request.len(), kit.acl) {
+    let operation = match incoming(args, request.len(), engine.acl) {
         Incoming::Serve(operation) => operation,
         Incoming::Control(args) => {
-            return control(args, &kit.port, |_, unique| {
-                kit.present.hub().interrupt(unique.0);
-            });
+            return control(args, port, |_, unique| engine.hub.interrupt(unique.0));
         }
-        Incoming::Refuse(errno) => return refuse(&kit.port, req, errno),
+        Incoming::Refuse(errno) => return refuse(port, req, errno),
     };
+    if let Some(flight) = &serving.flight {
+        flight.begin(req);
+    }
     // What is made up by the session itself has no number.
     let is_heard = Opcode(req.opcode()).is_answered() && req.unique().0 != 0;
     let duty =
-        if is_heard { Duty::new(req, operation.room(), &*kit.port) } else { Duty::unheard(req) };
+        if is_heard { Duty::new(req, operation.room(), &**port) } else { Duty::unheard(req) };
     if !S::OPERATIONS.has(&operation) {
         return answer(duty, left_out(&operation));
     }
     let mut duty = Some(duty);
-    let call = kit.fs.serve(operation);
-    let result = guarded(flight, &operation, &mut duty, call).await;
+    let traits = Traits::of(&operation);
+    let result = guarded(reader, serving, traits, &mut duty, engine.fs.serve(operation)).await;
     match duty {
         Some(duty) => answer(duty, result),
         // The caller has been told that it takes too long; what was opened is nobody's.
         None => {
             if let Ok(opened) = result {
-                opened.send(Duty::late(req, &*kit.port));
+                opened.send(Duty::late(req, &**port));
             }
         }
     }
@@ -190,29 +83,29 @@ fn answer(duty: Duty<&Port>, result: Result<Reply<'_>, Errno>) {
 /// Runs a method: catches its panics, drops it when it is interrupted and may be, and minds its
 /// deadline.
 #[inline]
-async fn guarded<'a>(
-    flight: &mut Option<Arc<Flight>>,
-    operation: &Operation<'_>,
+async fn guarded<'a, S: Serve>(
+    reader: &Reader<S>,
+    serving: &mut Serving,
+    traits: Traits,
     duty: &mut Option<Duty<&Port>>,
     call: impl Future<Output = Result<Reply<'a>, Errno>>,
 ) -> Result<Reply<'a>, Errno> {
     let mut call = pin!(call);
-    let mut watch = Watch::None;
+    let mut waiting = None::<Waiting>;
     let mut timer = pin!(None::<Sleep>);
     poll_fn(|cx| {
-        if let Watch::Waiting { deadline, .. } = &mut watch {
-            let Some(flight) = &*flight else { return Poll::Ready(Err(Errno::EIO)) };
+        // Nobody needs to wake it before it has become a task, which polls it once more.
+        let mut nobody = Context::from_waker(Waker::noop());
+        let cx = if serving.has_waited { cx } else { &mut nobody };
+        if let (Some(_), Some(flight)) = (&waiting, &serving.flight) {
             flight.wake_by(cx.waker());
-            if let Some(errno) = cancelled(flight, operation) {
+            if let Some(errno) = cancelled(flight, traits) {
                 return Poll::Ready(Err(errno));
-            }
-            if let Some(limit) = deadline.take() {
-                timer.set(Some(sleep(limit)));
             }
             if is_over(&mut timer, cx) {
                 timer.set(None);
-                log::warn!("{} has not ended in time", operation.method());
-                if may_be_torn(flight, operation) {
+                log::warn!("{} has not ended in time", traits.method());
+                if may_be_torn(flight, traits) {
                     return Poll::Ready(Err(Errno::ETIMEDOUT));
                 }
                 // It goes on, as it must; but nobody is to wait for it any longer.
@@ -221,20 +114,28 @@ async fn guarded<'a>(
                 }
             }
         }
-        let polled =
-            as_current(flight, || catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))));
+        let polled = as_current(&mut serving.flight, || {
+            catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx)))
+        });
         match polled {
             Ok(Poll::Ready(result)) => Poll::Ready(result),
             Ok(Poll::Pending) => {
-                if let (Watch::None, Some(flight)) = (&watch, &*flight) {
-                    let deadline = flight.hub.limits.deadlines[operation.row()];
-                    let waiting = flight.wait(weight(operation));
-                    watch = Watch::Waiting { _waiting: waiting, deadline };
+                if let (None, Some(flight)) = (&waiting, &serving.flight) {
+                    waiting = Some(flight.wait(traits.weight));
+                    if let Some(limit) = reader.engine.hub.limits.deadlines[traits.row] {
+                        timer.set(Some(sleep(limit)));
+                    }
+                    if serving.has_waited {
+                        flight.wake_by(cx.waker());
+                    } else {
+                        serving.has_waited = true;
+                        reader.hand_over(serving.spare.take());
+                    }
                 }
                 Poll::Pending
             }
             Err(panic) => {
-                log::error!("{} panicked: {}", operation.method(), panic_message(&*panic));
+                log::error!("{} panicked: {}", traits.method(), panic_message(&*panic));
                 Poll::Ready(Err(Errno::EIO))
             }
         }
@@ -242,23 +143,32 @@ async fn guarded<'a>(
     .await
 }
 
-/// How many bytes a request takes until it is answered.
-fn weight(operation: &Operation<'_>) -> usize {
-    let answer = match operation.room() {
-        u32::MAX => 0,
-        room => room,
-    };
-    operation.req().len() as usize + answer as usize
+/// What of an operation is needed while its method runs.
+#[derive(Clone, Copy)]
+struct Traits {
+    row: usize,
+    changes_nothing: bool,
+    /// How many bytes the request takes until it is answered.
+    weight: usize,
 }
 
-/// Whether a method has become a task.
-enum Watch {
-    None,
-    Waiting {
-        _waiting: Waiting,
-        /// Taken when its time begins.
-        deadline: Option<Duration>,
-    },
+impl Traits {
+    #[inline]
+    fn of(operation: &Operation<'_>) -> Self {
+        let answer = match operation.room() {
+            u32::MAX => 0,
+            room => room,
+        };
+        Self {
+            row: operation.row(),
+            changes_nothing: changes_nothing(operation),
+            weight: operation.req().len() as usize + answer as usize,
+        }
+    }
+
+    fn method(self) -> &'static str {
+        Operations::method(self.row)
+    }
 }
 
 fn is_over(timer: &mut Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> bool {
@@ -266,17 +176,17 @@ fn is_over(timer: &mut Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> bool {
 }
 
 /// What a method is dropped with now, if it is.
-fn cancelled(flight: &Flight, operation: &Operation<'_>) -> Option<Errno> {
+fn cancelled(flight: &Flight, traits: Traits) -> Option<Errno> {
     match flight.wish() {
         Wish::None => None,
-        Wish::Interrupted => may_be_torn(flight, operation).then_some(Errno::EINTR),
+        Wish::Interrupted => may_be_torn(flight, traits).then_some(Errno::EINTR),
         Wish::End => Some(Errno::ENOTCONN),
     }
 }
 
-fn may_be_torn(flight: &Flight, operation: &Operation<'_>) -> bool {
+fn may_be_torn(flight: &Flight, traits: Traits) -> bool {
     flight.shields.load(Ordering::Relaxed) == 0
-        && (changes_nothing(operation) || flight.openings.load(Ordering::Relaxed) > 0)
+        && (traits.changes_nothing || flight.openings.load(Ordering::Relaxed) > 0)
 }
 
 /// Whether a method may be dropped in its middle and nothing is left half done.
@@ -309,17 +219,17 @@ fn changes_nothing(operation: &Operation<'_>) -> bool {
 /// Releases what was opened for callers who were gone by the time it was: the kernel knows nothing
 /// of it.
 #[cold]
-async fn release_abandoned<S: Serve>(kit: &Kit<S>, flight: &mut Option<Arc<Flight>>) {
-    for Abandoned { ino, fh, directory } in kit.port.shared().take_abandoned() {
+pub(super) async fn release_abandoned<S: Serve>(reader: &Reader<S>, serving: &mut Serving) {
+    for Abandoned { ino, fh, directory } in reader.port.shared().take_abandoned() {
         let opcode = if directory { Opcode::RELEASEDIR } else { Opcode::RELEASE };
-        let len = (size_of::<fuse_in_header>() + size_of::<fuse_release_in>()) as u32;
-        let header = fuse_in_header { len, opcode: opcode.0, nodeid: ino, ..Default::default() };
+        let len = size_of::<fuse_in_header>() + size_of::<fuse_release_in>();
+        let header =
+            fuse_in_header { len: len as u32, opcode: opcode.0, nodeid: ino, ..Default::default() };
         let body = fuse_release_in { fh, ..Default::default() };
-        let mut request = Bytes { len: len as usize, ..Bytes::default() };
-        request.small = vec![0; request.len.div_ceil(size_of::<u64>())];
-        let (head, tail) = request.small.as_mut_bytes().split_at_mut(size_of_val(&header));
+        let mut request = vec![0u64; len / size_of::<u64>()];
+        let (head, tail) = request.as_mut_bytes().split_at_mut(size_of_val(&header));
         head.copy_from_slice(header.as_bytes());
-        tail[..size_of_val(&body)].copy_from_slice(body.as_bytes());
-        Box::pin(serve_bytes(kit, request.get(), flight)).await;
+        tail.copy_from_slice(body.as_bytes());
+        Box::pin(serve_request(reader, request.as_bytes(), serving)).await;
     }
 }

@@ -98,6 +98,12 @@ impl Operations {
         self.named
     }
 
+    /// The method of a row.
+    #[cfg(feature = "async")]
+    pub(crate) fn method(row: usize) -> &'static str {
+        METHODS[row]
+    }
+
     #[inline]
     pub(crate) fn has(self, operation: &Operation<'_>) -> bool {
         self.bits & 1 << operation.row() != 0

@@ -84,7 +84,7 @@ pub(crate) fn hello<P: Deref<Target = Port>>(
     config: &Config,
     acl: SessionACL,
 ) -> io::Result<(Hello<P>, KernelConfig)> {
-    let mut buffer = Buffer::new(FUSE_MIN_READ_BUFFER);
+    let mut buffer = Buffer::new(FUSE_MIN_READ_BUFFER)?;
     loop {
         let Received::Request(len) = port.device().receive(buffer.as_mut_bytes())? else {
             return Err(io::Error::new(
@@ -104,26 +104,26 @@ pub(crate) fn hello<P: Deref<Target = Port>>(
             continue;
         }
         let decoded = InitRequest::decode(body);
-        let hello = |port| Hello { port, buffer, len, unique: Some(unique) };
         let init = match decoded {
             Ok(init) => init,
             Err(error) => {
-                drop(hello(port));
+                drop(Hello { port, buffer, len, unique: Some(unique) });
                 return Err(invalid(&error.to_string()));
             }
         };
         match negotiate(&init, &surroundings(config, acl)) {
             Negotiation::OtherMajor(ours) => {
                 port.send(&Message::reply(unique, [&ours, &[], &[]]))?;
-                buffer = Buffer::new(FUSE_MIN_READ_BUFFER);
             }
             Negotiation::TooOld => {
                 let Version(major, minor) = init.version;
                 let error = format!("the kernel's FUSE ABI {major}.{minor} is older than 7.19");
-                hello(port).refuse_with(Errno::EPROTO);
+                Hello { port, buffer, len, unique: Some(unique) }.refuse_with(Errno::EPROTO);
                 return Err(io::Error::new(io::ErrorKind::Unsupported, error));
             }
-            Negotiation::Begin(config) => return Ok((hello(port), config)),
+            Negotiation::Begin(config) => {
+                return Ok((Hello { port, buffer, len, unique: Some(unique) }, config));
+            }
         }
     }
 }

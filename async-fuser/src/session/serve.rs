@@ -104,7 +104,7 @@ impl<F: Filesystem> Worker<'_, F> {
     }
 
     fn read_requests(&self) -> io::Result<()> {
-        let mut buffer = Buffer::new(self.agreed.largest_request());
+        let mut buffer = Buffer::new(self.agreed.largest_request())?;
         while !self.port.shared().is_stopping() {
             let Received::Request(len) = self.port.device().receive(buffer.as_mut_bytes())? else {
                 break;

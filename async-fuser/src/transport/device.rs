@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::fs::OpenOptions;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
@@ -83,8 +83,10 @@ impl Device {
 
     /// Writes one message. The device takes it whole or refuses it.
     pub(crate) fn send(&self, message: &Message<'_>) -> io::Result<()> {
+        let mut storage = [IoSlice::new(&[]); 4];
+        let slices = message.slices(&mut storage);
         loop {
-            match writev(&self.0, &message.slices()) {
+            match writev(&self.0, slices) {
                 Ok(_) => return Ok(()),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),

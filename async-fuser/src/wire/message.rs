@@ -41,10 +41,13 @@ impl<'a> Message<'a> {
         Self { header: fuse_out_header { len, error, unique }, parts }
     }
 
-    /// The whole message, for `writev`.
-    pub(crate) fn slices(&self) -> [IoSlice<'_>; 4] {
+    /// The whole message, for `writev`; the kernel need not look at parts that are empty.
+    #[inline]
+    pub(crate) fn slices<'s>(&'s self, storage: &'s mut [IoSlice<'s>; 4]) -> &'s [IoSlice<'s>] {
         let [a, b, c] = self.parts.map(IoSlice::new);
-        [IoSlice::new(self.header.as_bytes()), a, b, c]
+        *storage = [IoSlice::new(self.header.as_bytes()), a, b, c];
+        let used = self.parts.iter().rposition(|part| !part.is_empty()).map_or(1, |last| last + 2);
+        &storage[..used]
     }
 }
 
@@ -53,7 +56,8 @@ mod tests {
     use super::*;
 
     fn bytes(message: &Message<'_>) -> Vec<u8> {
-        message.slices().iter().flat_map(|slice| slice.to_vec()).collect()
+        let mut storage = [IoSlice::new(&[]); 4];
+        message.slices(&mut storage).iter().flat_map(|slice| slice.to_vec()).collect()
     }
 
     #[test]
