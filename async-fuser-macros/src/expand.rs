@@ -455,40 +455,6 @@ impl Param {
     }
 }
 
-impl Answer {
-    /// The function that converts a result into it.
-    fn function(self) -> &'static str {
-        match self {
-            Self::Nothing => "nothing",
-            Self::Empty => "empty",
-            Self::Lookup => "lookup",
-            Self::Entry => "entry",
-            Self::Attr => "attr",
-            Self::Statx => "statx",
-            Self::Target => "target",
-            Self::Data => "data",
-            Self::Opened => "opened",
-            Self::Created => "created",
-            Self::Written => "written",
-            Self::Listing | Self::ListingPlus => "listing",
-            Self::Statfs => "statfs",
-            Self::Value => "value",
-            Self::Names => "names",
-            Self::Lock => "lock",
-            Self::Block => "block",
-            Self::Ioctl => "ioctl",
-            Self::Poll => "poll",
-            Self::Offset => "offset",
-            Self::XTimes => "xtimes",
-            Self::Init => "init",
-        }
-    }
-
-    fn has_ttl(self) -> bool {
-        matches!(self, Self::Lookup | Self::Entry | Self::Attr | Self::Statx | Self::Created)
-    }
-}
-
 /// What the trait's method returns.
 fn returned(answer: Answer, krate: &TokenStream, span: Span) -> TokenStream {
     let name = match answer {

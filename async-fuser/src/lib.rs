@@ -40,6 +40,7 @@ mod abi;
 mod answer;
 #[cfg(feature = "async")]
 mod async_filesystem;
+#[cfg(feature = "async")]
 mod async_session;
 #[cfg(feature = "async")]
 pub mod convert;
@@ -68,6 +69,7 @@ use std::io;
 use std::path::Path;
 
 #[cfg(feature = "macros")]
+#[doc = include_str!("fuse_filesystem.md")]
 pub use async_fuser_macros::fuse_filesystem;
 #[cfg(feature = "async")]
 pub use convert::{Caller, DirEntry};
@@ -161,7 +163,7 @@ pub async fn spawn_mount_async<S: lib_async::Serve>(
 }
 
 /// What the attribute macro writes calls these.
-#[cfg(feature = "macros")]
+#[cfg(feature = "async")]
 #[doc(hidden)]
 pub mod __private {
     pub use crate::convert::expand::*;

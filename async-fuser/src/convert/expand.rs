@@ -183,7 +183,7 @@ pub fn listing<T: IntoListing, E: IntoErrno, O: Lists>(
     Page::of(op, ttl).listed(Entries::new(entries))
 }
 
-/// As [`listing`], of a method that took the operation as a whole.
+/// As [`listing()`], of a method that took the operation as a whole.
 pub fn page<T: IntoPage<Listing>, E: IntoErrno>(
     result: Result<T, E>,
     op: &op::Readdir<'_>,
@@ -192,7 +192,7 @@ pub fn page<T: IntoPage<Listing>, E: IntoErrno>(
     result.map_err(E::into_errno)?.into_page(&Page::of(op, ttl))
 }
 
-/// As [`page`], of `readdirplus`.
+/// As [`page()`], of `readdirplus`.
 pub fn page_plus<T: IntoPage<ListingPlus>, E: IntoErrno>(
     result: Result<T, E>,
     op: &op::Readdirplus<'_>,
