@@ -1,9 +1,10 @@
 //! A crate that allows its author nothing.
 
 #![forbid(unsafe_code)]
-#![deny(missing_docs, warnings, unused_qualifications, unreachable_pub, rust_2018_idioms)]
+#![deny(missing_docs, warnings, unused_qualifications, rust_2018_idioms)]
 #![deny(elided_lifetimes_in_paths, single_use_lifetimes, trivial_casts, let_underscore_drop)]
 #![deny(clippy::pedantic, clippy::nursery, clippy::all)]
+#![allow(clippy::missing_const_for_fn, reason = "`main` could be one")]
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -39,6 +40,7 @@ impl Files {
 
     async fn read(&self, ino: INodeNo, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
         std::future::ready(()).await;
+        buf.fill(0);
         if ino.0 == offset { Err(Errno::EISDIR) } else { Ok(buf.len().min(self.names.len())) }
     }
 
@@ -47,6 +49,9 @@ impl Files {
     }
 
     fn readdir(&self) -> Result<impl Iterator<Item = DirEntry>, Errno> {
+        if self.names.is_empty() {
+            return Err(Errno::ENOENT);
+        }
         Ok(self.names.iter().map(|(name, attr)| DirEntry::with_attr(name, *attr)))
     }
 
@@ -57,12 +62,15 @@ impl Files {
 }
 
 /// Keeps its own offsets.
-pub struct Numbered;
+pub struct Numbered(u64);
 
 #[async_fuser::fuse_filesystem]
 impl Numbered {
     fn readdir(&self, offset: u64, listing: &mut Listing) -> Result<(), Errno> {
-        for at in offset..10 {
+        if offset > self.0 {
+            return Err(Errno::EINVAL);
+        }
+        for at in offset..self.0 {
             if listing.add(INodeNo(at + 2), at + 1, FileType::RegularFile, format!("{at}")) {
                 break;
             }
