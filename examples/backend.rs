@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_fuser::{Errno, FileAttr, FileHandle, FileType, FopenFlags, INodeNo, fuse_filesystem};
 use clap::Parser;
-use examples::cli::{Args, Example};
+use examples::cli::{AsyncArgs, Example};
 
 const EXAMPLE: Example = Example {
     name: "backend",
@@ -25,7 +25,7 @@ const EXAMPLE: Example = Example {
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]
-    mount: Args,
+    args: AsyncArgs,
 
     /// Let the backend take so many milliseconds for every read
     #[arg(long, value_name = "MS", default_value_t = 0)]
@@ -111,5 +111,5 @@ impl Backend for Proc {
 fn main() -> ExitCode {
     let cli: Cli = EXAMPLE.parse();
     let backend = Proc { delay: Duration::from_millis(cli.delay) };
-    EXAMPLE.run_async(&cli.mount, Served(backend))
+    EXAMPLE.run_async(&cli.args, Served(backend))
 }

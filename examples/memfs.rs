@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use async_fuser::MountOption;
 use clap::Parser;
-use examples::cli::{Args, Example, MountOptions};
+use examples::cli::{Args, AsyncArgs, Example, MountOptions, Runtime};
 use examples::memfs::{Limits, MemFs, Options};
 
 const EXAMPLE: Example = Example {
@@ -43,6 +43,14 @@ struct Cli {
     /// Check permissions in this program, not in the kernel (which the option default_permissions is for)
     #[arg(long)]
     check_permissions: bool,
+
+    /// Serve it by the asynchronous trait; --threads then says how many read requests
+    #[arg(long = "async")]
+    asynchronous: bool,
+
+    /// Tokio runtime that serves it [default: multi-thread]
+    #[arg(long, value_enum, value_name = "KIND", requires = "asynchronous")]
+    runtime: Option<Runtime>,
 }
 
 fn main() -> ExitCode {
@@ -65,7 +73,13 @@ fn main() -> ExitCode {
     }
     let (check_permissions, writeback) = (cli.check_permissions, cli.writeback);
     let options = Options { limits, check_permissions, writeback, kernel_locks: cli.kernel_locks };
-    EXAMPLE.run(&cli.mount, MemFs::new(options))
+    let memfs = MemFs::new(options);
+    if cli.asynchronous {
+        let runtime = cli.runtime.unwrap_or_default();
+        EXAMPLE.run_async(&AsyncArgs { mount: cli.mount, runtime }, memfs)
+    } else {
+        EXAMPLE.run(&cli.mount, memfs)
+    }
 }
 
 /// Enough for a small filesystem of many empty files.

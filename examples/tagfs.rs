@@ -22,7 +22,7 @@ use async_fuser::{
     TimeOrNow, fuse_filesystem,
 };
 use clap::Parser;
-use examples::cli::{Args, Example};
+use examples::cli::{AsyncArgs, Example};
 
 const EXAMPLE: Example = Example {
     name: "tagfs",
@@ -38,7 +38,7 @@ const EXAMPLE: Example = Example {
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]
-    mount: Args,
+    args: AsyncArgs,
 }
 
 #[derive(Default)]
@@ -357,5 +357,5 @@ const ROOT: u64 = INodeNo::ROOT.0;
 
 fn main() -> ExitCode {
     let cli: Cli = EXAMPLE.parse();
-    EXAMPLE.run_async(&cli.mount, TagFs::default())
+    EXAMPLE.run_async(&cli.args, TagFs::default())
 }

@@ -11,7 +11,7 @@ pub type Result<T, E = Errno> = std::result::Result<T, E>;
 /// A filesystem whose operations are futures.
 ///
 /// Write each method as an `async fn`; nothing is boxed. A method takes one struct of
-/// [`op`](crate::op), which holds who asks and what, and returns the answer or the error that the
+/// [`op`], which holds who asks and what, and returns the answer or the error that the
 /// caller's system call fails with. The kernel's side of an operation (units, what an answer makes
 /// it do, which errors it expects) is described at each method.
 ///

@@ -3,8 +3,15 @@
 //! A program implements a trait, mounts it on a directory, and answers what the kernel asks
 //! whenever a process uses a file below that directory.
 //!
-//! [`Filesystem`] is the trait of the `fuser` crate, method for method: a program written for
-//! fuser 0.17 or 0.18 compiles with `use async_fuser as fuser;`.
+//! There are three ways to write it:
+//!
+//! * [`Filesystem`] is the trait of the `fuser` crate, method for method: a program written for fuser
+//!   0.17 or 0.18 compiles with `use async_fuser as fuser;`. A reply answers each request.
+//! * [`AsyncFilesystem`] is its asynchronous sibling: an `async fn` for each operation, on Tokio. It is
+//!   for what waits, and cancels what nobody waits for any more.
+//! * The attribute macro writes the signatures of the latter.
+//!
+//! [`migration`] says which is for whom, and how to get from one to another.
 //!
 //! # Examples
 //!
@@ -34,6 +41,10 @@
 //! | `macfuse-4-compat`, `macos-no-mount` | as in fuser |
 //! | `abi-7-*` | ignored: what the kernel offers is found out at run time |
 
+#![cfg_attr(
+    not(feature = "async"),
+    allow(rustdoc::broken_intra_doc_links, reason = "some lead to what that feature has")
+)]
 #![deny(unsafe_code)]
 
 mod abi;
@@ -51,6 +62,9 @@ pub mod experimental;
 mod filesystem;
 #[cfg(feature = "async")]
 pub mod lib_async;
+#[cfg(feature = "async")]
+#[doc = include_str!("migration.md")]
+pub mod migration {}
 mod mount;
 mod notifier;
 pub mod op;

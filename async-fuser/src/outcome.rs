@@ -12,7 +12,7 @@ use crate::types::Errno;
 /// What an operation came to: the answer of whichever method served it.
 ///
 /// An [`AsyncFilesystem`](crate::AsyncFilesystem) returns what is inside; a
-/// [`Serve`](super::Serve) sees them all.
+/// [`Serve`](crate::serve::Serve) sees them all.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Reply<'a> {

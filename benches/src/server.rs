@@ -1,15 +1,17 @@
 //! One contestant, serving in a process of its own.
 
+use std::fmt;
 use std::fs;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{self, Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
 use nix::mount::{MntFlags, umount2};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::signal::{Signal, kill};
@@ -17,71 +19,90 @@ use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::contestants::{Contestant, Place};
 use crate::workload::{Caller, Workload, repeat};
-use crate::{ours, theirs};
 
-/// The two libraries that are compared.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum Contestant {
-    Ours,
-    Theirs,
-}
+/// Serves until the standard input ends; then unmounts and ends the process.
+pub(crate) fn serve(contestant: &Contestant, place: &Place) -> io::Result<()> {
+    static ENDING: AtomicBool = AtomicBool::new(false);
 
-impl Contestant {
-    pub(crate) const BOTH: [Self; 2] = [Self::Ours, Self::Theirs];
-
-    /// Serves until the standard input ends.
-    pub(crate) fn serve(self, mountpoint: &Path, threads: Threads) -> io::Result<()> {
-        match self {
-            Self::Ours => ours::serve(mountpoint, threads),
-            Self::Theirs => theirs::serve(mountpoint, threads),
-        }
+    let mountpoint = place.mountpoint.clone();
+    thread::spawn(move || {
+        let _ = io::stdin().read_to_end(&mut Vec::new());
+        ENDING.store(true, Ordering::SeqCst);
+        remove(&mountpoint);
+        process::exit(0);
+    });
+    match (contestant.serve)(place) {
+        // Some take the end of the mount for an error. The other thread ends the process.
+        _ if ENDING.load(Ordering::SeqCst) => loop {
+            thread::park();
+        },
+        Ok(()) => Err(io::Error::other("it ended before it was told to")),
+        Err(error) => Err(error),
     }
-}
-
-/// How a contestant serves.
-#[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct Threads {
-    /// How many threads read requests.
-    #[arg(long = "threads")]
-    pub(crate) number: usize,
-    /// Each with a descriptor of its own.
-    #[arg(long)]
-    pub(crate) clone_fd: bool,
 }
 
 /// A process that serves a contestant. Dropped, it unmounts and ends, and so it does if this
 /// process dies: its standard input ends then.
 pub(crate) struct Server {
-    contestant: Contestant,
+    contestant: &'static Contestant,
     child: Child,
     mountpoint: PathBuf,
-    _directory: TempDir,
 }
 
 impl Server {
-    pub(crate) fn start(contestant: Contestant, threads: Threads) -> io::Result<Self> {
-        let directory = tempfile::tempdir()?;
-        let mountpoint = directory.path().to_owned();
-        let device = |path: &Path| Ok::<_, io::Error>(fs::metadata(path)?.dev());
-        let outside = device(&mountpoint)?;
-        let mut command = Command::new("/proc/self/exe");
-        command.arg("serve").arg(contestant.to_possible_value().expect("has a name").get_name());
-        command.arg("--threads").arg(threads.number.to_string()).arg(&mountpoint);
-        if threads.clone_fd {
-            command.arg("--clone-fd");
-        }
+    /// Starts it on the CPUs of this process, and checks that it serves what it should.
+    pub(crate) fn start(
+        contestant: &'static Contestant,
+        scratch: &Path,
+        threads: usize,
+    ) -> io::Result<Self> {
+        let mountpoint = TempDir::with_prefix("benches-")?.keep();
         // An interrupt from the terminal is not for it: it is to unmount when we have gone.
-        let child = command.process_group(0).stdin(Stdio::piped()).spawn()?;
-        let mut server = Self { contestant, child, mountpoint, _directory: directory };
+        let child = Command::new("/proc/self/exe")
+            .args(["serve", contestant.name])
+            .args([&mountpoint, scratch])
+            .arg(threads.to_string())
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .spawn()?;
+        let mut server = Self { contestant, child, mountpoint };
+        server.begin().map_err(|error| io::Error::other(format!("{contestant:?}: {error}")))?;
+        Ok(server)
+    }
+
+    fn begin(&mut self) -> io::Result<()> {
+        let parent = self.mountpoint.parent().expect("is in a directory");
+        let outside = fs::metadata(parent)?.dev();
         wait_for("mount", || {
-            if let Some(status) = server.child.try_wait()? {
-                return Err(io::Error::other(format!("{contestant:?} did not serve: {status}")));
+            if let Some(status) = self.child.try_wait()? {
+                return Err(io::Error::other(format!("did not serve: {status}")));
             }
             // While it begins, the mount may be there without anybody to answer.
-            Ok(device(&server.mountpoint)? != outside)
+            Ok(fs::metadata(&self.mountpoint)?.dev() != outside)
         })?;
-        Ok(server)
+        self.watched(|| Caller::new(&self.mountpoint, 0)?.check())
+    }
+
+    /// Does what needs its answers. If they do not come in time it is ended: a caller cannot leave
+    /// off waiting, not even to die.
+    pub(crate) fn watched<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let pid = self.pid();
+        let (done, wait) = mpsc::channel::<()>();
+        let watch = thread::spawn(move || {
+            let silent = wait.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
+            if silent {
+                let _ = kill(pid, Signal::SIGKILL);
+            }
+            silent
+        });
+        let result = work();
+        drop(done);
+        if watch.join().expect("kill does not panic") {
+            return Err(io::Error::other("did not answer in time"));
+        }
+        result
     }
 
     pub(crate) fn callers(&self, number: usize) -> io::Result<Vec<Caller>> {
@@ -112,18 +133,19 @@ impl Server {
     ) -> io::Result<SystemCalls> {
         let report = tempfile::NamedTempFile::new()?;
         let mut strace = Command::new("strace")
-            .args(["-c", "-f", "-U", "calls,name", "-o"])
+            .args(["-c", "-f", "-U", "calls,errors,name", "-o"])
             .arg(report.path())
             .args(["-p", &self.pid().to_string()])
             .stderr(Stdio::null())
-            .spawn()?;
+            .spawn()
+            .map_err(|error| io::Error::other(format!("strace: {error}")))?;
         wait_for("strace", || {
             if let Some(status) = strace.try_wait()? {
                 return Err(io::Error::other(format!("strace could not attach: {status}")));
             }
             self.is_traced()
         })?;
-        let done = repeat(workload, caller, times);
+        let done = self.watched(|| repeat(workload, caller, times));
         kill(Pid::from_raw(strace.id() as i32), Signal::SIGINT)?;
         strace.wait()?;
         done?;
@@ -132,8 +154,9 @@ impl Server {
 
     fn is_traced(&self) -> io::Result<bool> {
         for thread in self.threads()? {
-            let status = fs::read_to_string(format!("/proc/{thread}/status"))?;
-            if status.contains("TracerPid:\t0\n") {
+            let status = fs::read_to_string(format!("/proc/{thread}/status"));
+            // A thread may have ended by now.
+            if status.is_ok_and(|status| status.contains("TracerPid:\t0\n")) {
                 return Ok(false);
             }
         }
@@ -154,26 +177,38 @@ impl Server {
     }
 }
 
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.contestant.fmt(f)
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         let ended = wait_for("end", || Ok(self.child.try_wait()?.is_some()));
         if let Err(error) = ended {
-            // A copy of the mount in another namespace keeps it alive, for example.
             eprintln!("{:?}, {}: {error}", self.contestant, self.mountpoint.display());
             let _ = self.child.kill();
             let _ = self.child.wait();
-            let _ = umount2(&self.mountpoint, MntFlags::MNT_DETACH);
         }
+        // It has done so unless it crashed.
+        remove(&self.mountpoint);
     }
+}
+
+/// Unmounts what is mounted there, lazily, and removes the directory.
+fn remove(mountpoint: &Path) {
+    let _ = umount2(mountpoint, MntFlags::MNT_DETACH);
+    let _ = fs::remove_dir(mountpoint);
 }
 
 /// What `strace -c` counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SystemCalls {
     pub(crate) all: u64,
-    /// Each read fetches one request.
-    pub(crate) reads: u64,
+    /// Each read that succeeds fetches one request.
+    pub(crate) requests: u64,
 }
 
 impl SystemCalls {
@@ -181,17 +216,19 @@ impl SystemCalls {
         let mut calls = Self::default();
         for line in report.lines() {
             let line = line?;
-            let mut words = line.split_whitespace();
-            let (Some(number), Some(name)) = (words.next(), words.next()) else { continue };
+            // Calls, errors if any, name.
+            let words: Vec<_> = line.split_whitespace().collect();
+            let (Some(number), Some(name)) = (words.first(), words.last()) else { continue };
             let Ok(number) = number.parse::<u64>() else { continue };
-            match name {
+            let errors = if words.len() > 2 { words[1].parse().unwrap_or(0) } else { 0 };
+            match *name {
                 "total" => calls.all = number,
-                "read" => calls.reads = number,
+                "read" | "readv" => calls.requests += number - errors,
                 _ => {}
             }
         }
-        if calls.reads == 0 || calls.all == 0 {
-            return Err(io::Error::other("strace reports no reads"));
+        if calls.requests == 0 || calls.all == 0 {
+            return Err(io::Error::other("strace reports no requests"));
         }
         Ok(calls)
     }
@@ -206,11 +243,13 @@ pub(crate) fn all_cpus_and_one() -> io::Result<(CpuSet, CpuSet)> {
     Ok((all, one))
 }
 
+const PATIENCE: Duration = Duration::from_secs(10);
+
 fn wait_for(what: &str, mut reached: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
     let began = Instant::now();
     while !reached()? {
-        if began.elapsed() > Duration::from_secs(10) {
-            return Err(io::Error::other(format!("waited 10 seconds for its {what} in vain")));
+        if began.elapsed() > PATIENCE {
+            return Err(io::Error::other(format!("waited for its {what} in vain")));
         }
         thread::sleep(Duration::from_millis(2));
     }

@@ -32,19 +32,21 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
 use std::str::FromStr;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::{env, fs};
 
-use async_fuser::lib_async::{AsyncNotifier, AsyncSessionBuilder, Serve, SessionHandle};
+use async_fuser::lib_async::{AsyncSessionBuilder, Serve, SessionHandle};
 use async_fuser::{
     Config, Filesystem, MountOption, Notifier, Session, SessionACL, SessionUnmounter,
 };
-use clap::{Command, CommandFactory, FromArgMatches, Parser};
+use clap::{Args as _, Command, FromArgMatches, Parser};
 use env_logger::Env;
 use log::warn;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use tokio::runtime::{self, Handle};
 
 /// What an example says about itself.
 #[derive(Clone, Copy, Debug)]
@@ -58,13 +60,9 @@ pub struct Example {
 impl Example {
     /// Run an example that has no arguments of its own. `about` is what `--help` says of it.
     pub fn main<S: Serve>(&self, about: &'static str, filesystem: S) -> ExitCode {
-        #[derive(Parser)]
-        struct Cli {
-            #[command(flatten)]
-            mount: Args,
-        }
-        let cli: Cli = self.parse_command(Cli::command().about(about));
-        self.run_async(&cli.mount, filesystem)
+        let args: AsyncArgs =
+            self.parse_command(AsyncArgs::augment_args(Command::new(about)).about(about));
+        self.run_async(&args, filesystem)
     }
 
     /// Parse the program's arguments. `--help` ends the program with exit code 0, a mistake with 1.
@@ -88,19 +86,7 @@ impl Example {
 
     /// Mount `filesystem`, say where, and serve it until a signal or an unmount from outside ends it.
     pub fn run<FS: Filesystem>(&self, args: &Args, filesystem: FS) -> ExitCode {
-        self.run_with(args, filesystem, |_| {})
-    }
-
-    /// Mount an asynchronous `filesystem`, say where, and serve it until a signal or an unmount from
-    /// outside ends it.
-    pub fn run_async<S: Serve>(&self, args: &Args, filesystem: S) -> ExitCode {
-        match self.mount_async(args, filesystem) {
-            Ok(mounted) => {
-                mounted.announce();
-                mounted.wait()
-            }
-            Err(error) => self.fail(error),
-        }
+        self.finish(self.mount(args, filesystem))
     }
 
     /// Like [`run`](Self::run), with `background` in a thread of its own that can tell the kernel what changed.
@@ -112,14 +98,20 @@ impl Example {
         filesystem: FS,
         background: impl FnOnce(Notifier) + Send + 'static,
     ) -> ExitCode {
-        let mounted = match self.mount(args, filesystem) {
-            Ok(mounted) => mounted,
-            Err(error) => return self.fail(error),
-        };
-        let notifier = mounted.notifier();
-        thread::spawn(move || background(notifier));
-        mounted.announce();
-        mounted.wait()
+        self.finish(self.begin(args, |path, config| {
+            let session = Session::new(filesystem, path, config)?;
+            let notifier = session.notifier();
+            let started = Started::on_thread(session);
+            thread::spawn(move || background(notifier));
+            Ok(started)
+        }))
+    }
+
+    /// Like [`run`](Self::run), for an asynchronous filesystem.
+    pub fn run_async<S: Serve>(&self, args: &AsyncArgs, filesystem: S) -> ExitCode {
+        self.finish(self.begin(&args.mount, |path, config| {
+            Started::on_runtime(args.runtime.build()?, filesystem, path, config)
+        }))
     }
 
     /// Mount `filesystem` and serve it in the background, for an example with something to do meanwhile.
@@ -127,45 +119,16 @@ impl Example {
     /// # Errors
     /// What kept the mountpoint from being made or the filesystem from being mounted on it.
     pub fn mount<FS: Filesystem>(&self, args: &Args, filesystem: FS) -> io::Result<Mounted> {
-        let (config, mountpoint, events, from_session) = self.prepare(args)?;
-        let mut session = Session::new(filesystem, &mountpoint.path, &config)?;
-        let unmounter = Unmounter::Sync(session.unmount_callable());
-        let notifier = session.notifier();
-        let serving = thread::spawn(move || session.run());
-        thread::spawn(move || {
-            let result =
-                serving.join().unwrap_or_else(|_| Err(io::Error::other("the session panicked")));
-            from_session.send(Event::Ended(result))
-        });
-        Ok(Mounted { example: *self, mountpoint, unmounter, notifier, events })
+        self.begin(args, |path, config| {
+            Ok(Started::on_thread(Session::new(filesystem, path, config)?))
+        })
     }
 
-    /// Like [`mount`](Self::mount), of an asynchronous filesystem, which is served by a Tokio runtime.
-    ///
-    /// # Errors
-    /// As [`mount`](Self::mount).
-    pub fn mount_async<S: Serve>(
+    fn begin(
         &self,
         args: &Args,
-        filesystem: S,
-    ) -> io::Result<Mounted<AsyncNotifier>> {
-        let (mut config, mountpoint, events, from_session) = self.prepare(args)?;
-        // A second signal is what ends a session in use.
-        config.busy_grace = Some(Duration::MAX);
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let mounting = AsyncSessionBuilder::new(filesystem).config(&config).mount(&mountpoint.path);
-        let session = runtime.block_on(mounting)?;
-        let (handle, notifier) = (session.handle(), session.handle().notifier());
-        let unmounter = Unmounter::Async(handle, runtime.handle().clone());
-        thread::spawn(move || from_session.send(Event::Ended(runtime.block_on(session.run()))));
-        Ok(Mounted { example: *self, mountpoint, unmounter, notifier, events })
-    }
-
-    /// What comes before a mount: the log, the options, signals, and a directory to mount on.
-    fn prepare(
-        &self,
-        args: &Args,
-    ) -> io::Result<(Config, Mountpoint, Receiver<Event>, Sender<Event>)> {
+        start: impl FnOnce(&Path, &Config) -> io::Result<Started>,
+    ) -> io::Result<Mounted> {
         args.start_logging();
         let config = args.config(self.name)?;
 
@@ -176,7 +139,23 @@ impl Example {
         thread::spawn(move || signals.forever().try_for_each(|_| from_signals.send(Event::Signal)));
 
         let mountpoint = Mountpoint::prepare(args.mountpoint.as_deref(), self.name)?;
-        Ok((config, mountpoint, events, from_session))
+        let Started { unmounter, serving } = start(&mountpoint.path, &config)?;
+        thread::spawn(move || {
+            let result =
+                serving.join().unwrap_or_else(|_| Err(io::Error::other("the session panicked")));
+            from_session.send(Event::Ended(result))
+        });
+        Ok(Mounted { example: *self, mountpoint, unmounter, events })
+    }
+
+    fn finish(&self, begun: io::Result<Mounted>) -> ExitCode {
+        match begun {
+            Ok(mounted) => {
+                mounted.announce();
+                mounted.wait()
+            }
+            Err(error) => self.fail(error),
+        }
     }
 
     /// Report an error as this program's last word.
@@ -275,6 +254,38 @@ impl Args {
     }
 }
 
+/// The arguments of an example whose filesystem is asynchronous.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct AsyncArgs {
+    /// What every example takes.
+    #[command(flatten)]
+    pub mount: Args,
+
+    /// Tokio runtime that serves it
+    #[arg(long, value_enum, value_name = "KIND", default_value_t)]
+    pub runtime: Runtime,
+}
+
+/// A kind of runtime.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Runtime {
+    /// As many threads as there are processors.
+    #[default]
+    MultiThread,
+    /// One thread.
+    CurrentThread,
+}
+
+impl Runtime {
+    fn build(self) -> io::Result<runtime::Runtime> {
+        let mut builder = match self {
+            Self::MultiThread => runtime::Builder::new_multi_thread(),
+            Self::CurrentThread => runtime::Builder::new_current_thread(),
+        };
+        builder.enable_all().build()
+    }
+}
+
 /// The value of one `-o`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct MountOptions {
@@ -306,38 +317,17 @@ const BOTH_ACLS: &str = "only one of allow_other and allow_root can be given, an
 
 /// A filesystem that is mounted and served by threads in the background.
 #[derive(Debug)]
-pub struct Mounted<N = Notifier> {
+pub struct Mounted {
     example: Example,
     mountpoint: Mountpoint,
     unmounter: Unmounter,
-    notifier: N,
     events: Receiver<Event>,
 }
 
-#[derive(Debug)]
-enum Unmounter {
-    Sync(SessionUnmounter),
-    Async(SessionHandle, tokio::runtime::Handle),
-}
-
-impl Unmounter {
-    fn unmount(&mut self) -> io::Result<()> {
-        match self {
-            Self::Sync(unmounter) => unmounter.unmount(),
-            Self::Async(session, runtime) => runtime.block_on(session.unmount()),
-        }
-    }
-}
-
-impl<N: Clone> Mounted<N> {
+impl Mounted {
     /// Where it is mounted.
     pub fn path(&self) -> &Path {
         &self.mountpoint.path
-    }
-
-    /// What tells the kernel that something changed.
-    pub fn notifier(&self) -> N {
-        self.notifier.clone()
     }
 
     /// Print where it is mounted, what to try, and how to end it.
@@ -392,6 +382,56 @@ impl<N: Clone> Mounted<N> {
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => self.example.fail(error),
+        }
+    }
+}
+
+/// A session that has been mounted, and the thread that ends with it.
+struct Started {
+    unmounter: Unmounter,
+    serving: JoinHandle<io::Result<()>>,
+}
+
+impl Started {
+    fn on_thread<FS: Filesystem>(mut session: Session<FS>) -> Self {
+        let unmounter = Unmounter::Sync(session.unmount_callable());
+        Self { unmounter, serving: thread::spawn(move || session.run()) }
+    }
+
+    fn on_runtime<S: Serve>(
+        runtime: runtime::Runtime,
+        filesystem: S,
+        path: &Path,
+        config: &Config,
+    ) -> io::Result<Self> {
+        let mut config = config.clone();
+        // How long it may be in use is up to whoever presses Ctrl-C again.
+        config.busy_grace = Some(Duration::MAX);
+        let builder = AsyncSessionBuilder::new(filesystem).config(&config);
+        let session = runtime.block_on(builder.mount(path))?;
+        let unmounter = Unmounter::Async(session.handle(), runtime.handle().clone());
+        let serving = thread::spawn(move || {
+            let result = runtime.block_on(session.run());
+            // What blocks one of its threads still is not waited for.
+            runtime.shutdown_background();
+            result
+        });
+        Ok(Self { unmounter, serving })
+    }
+}
+
+/// What unmounts a session of either face.
+#[derive(Debug)]
+enum Unmounter {
+    Sync(SessionUnmounter),
+    Async(SessionHandle, Handle),
+}
+
+impl Unmounter {
+    fn unmount(&mut self) -> io::Result<()> {
+        match self {
+            Self::Sync(unmounter) => unmounter.unmount(),
+            Self::Async(session, runtime) => runtime.block_on(session.unmount()),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What the example programs share: [`cli`] runs them, [`attr`] fills in the attributes that the
 //! small ones have no opinion on.
 //!
-//! Each program is one file beside this package's `Cargo.toml`; `hello.rs` is the one to start with.
+//! Each program is one file beside this package's `Cargo.toml`; `hello.rs` is the one to start with,
+//! `async_hello.rs` for an asynchronous filesystem.
 
 use std::time::UNIX_EPOCH;
 
@@ -9,6 +10,7 @@ use async_fuser::{FileAttr, FileType, INodeNo};
 use nix::unistd::{getgid, getuid};
 
 pub mod cli;
+pub mod greetings;
 pub mod memfs;
 
 /// Attributes of a file or directory that belongs to whoever runs the example, with all times at the epoch.

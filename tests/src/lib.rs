@@ -6,6 +6,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod async_probe;
 mod census;
 mod kernel;
 mod limit;
@@ -13,6 +14,7 @@ mod mountpoint;
 mod ordinary;
 mod probe;
 mod run;
+mod serving;
 pub mod sys;
 
 use std::fs::OpenOptions;
@@ -21,6 +23,7 @@ use std::{env, fs};
 
 use nix::unistd::geteuid;
 
+pub use async_probe::AsyncProbe;
 pub use census::{Census, open_files, thread_count};
 pub use kernel::{Kernel, Reply, request};
 pub use limit::{alone, eventually, within};
@@ -28,6 +31,7 @@ pub use mountpoint::{Connection, MountLine, Mountpoint, mounts};
 pub use ordinary::Ordinary;
 pub use probe::{Init, Probe, ProbeOptions, Watch};
 pub use run::{NOBODY, Ran, Run, Running, example, helper, run};
+pub use serving::{Engine, Serving, Workers, without_tasks};
 
 /// Panics unless this process may mount: it is root, and `/dev/fuse` works.
 pub fn require_fuse() {

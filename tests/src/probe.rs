@@ -36,12 +36,14 @@ use crate::limit::wait;
 /// | `backed` | the kernel reads and writes [`ProbeOptions::backing`] by itself |
 /// | `fifo` | a FIFO that nobody may open |
 /// | `many` | a directory of [`ProbeOptions::entries`] files, which can be removed |
+///
+/// [`AsyncProbe`](crate::AsyncProbe) is the same with asynchronous methods.
 #[derive(Debug)]
 pub struct Probe {
-    options: ProbeOptions,
-    watch: Watch,
+    pub(crate) options: ProbeOptions,
+    pub(crate) watch: Watch,
     /// What `backed` is backed by while it is open, and how often it is open.
-    backing: Mutex<(Option<BackingId>, usize)>,
+    backing: Mutex<(Option<Arc<BackingId>>, usize)>,
 }
 
 /// What a [`Probe`] is like.
@@ -109,7 +111,7 @@ impl Probe {
     }
 
     /// Notes the call; what is returned notes its end.
-    fn enter(&self, method: &'static str, req: &Request) -> Running {
+    pub(crate) fn enter(&self, method: &'static str, req: &Request) -> Running {
         let mut state = self.watch.state();
         *state.calls.entry(method).or_default() += 1;
         state.callers.push((method, req.uid()));
@@ -117,7 +119,7 @@ impl Probe {
         Running(self.watch.clone())
     }
 
-    fn attr(&self, ino: u64) -> Option<FileAttr> {
+    pub(crate) fn attr(&self, ino: u64) -> Option<FileAttr> {
         let state = self.watch.state();
         let (kind, perm, size) = match ino {
             1 => (FileType::Directory, 0o755, 0),
@@ -140,12 +142,180 @@ impl Probe {
         Some(attr(ino, kind, perm, size))
     }
 
-    fn read(&self, ino: u64, offset: u64, size: u32) -> Vec<u8> {
-        let state = self.watch.state();
+    pub(crate) fn configure(&self, config: &mut KernelConfig) -> io::Result<()> {
+        match self.options.init {
+            Init::Succeeds => {}
+            Init::Fails(errno) => return Err(io::Error::from_raw_os_error(errno)),
+            Init::Panics => panic!("init panics, as it was told to"),
+        }
+        let refused = |what: &str| io::Error::other(format!("the kernel does not take {what}"));
+        if let Some(max_write) = self.options.max_write {
+            config.set_max_write(max_write).map_err(|_| refused("max_write"))?;
+        }
+        let mut capabilities = self.options.capabilities;
+        if self.options.backing.is_some() {
+            capabilities |= InitFlags::FUSE_PASSTHROUGH;
+            config.set_max_stack_depth(1).map_err(|_| refused("a stack depth"))?;
+        }
+        config.add_capabilities(capabilities).map_err(|flags| refused(&format!("{flags:?}")))
+    }
+
+    pub(crate) fn destroyed(&self) {
+        let mut state = self.watch.state();
+        *state.calls.entry("destroy").or_default() += 1;
+        state.running_at_destroy += state.running;
+    }
+
+    pub(crate) fn find(&self, parent: u64, name: &OsStr) -> Option<FileAttr> {
+        let ino = match parent {
+            1 => FILES.iter().find(|file| name == file.name).map(|file| file.ino),
+            MANY => {
+                let state = self.watch.state();
+                let number = name.to_str().and_then(|name| name.strip_prefix("entry-"));
+                let number = number.and_then(|number| number.parse::<u64>().ok());
+                number
+                    .map(|number| number + 1)
+                    .filter(|number| state.many.get(number).is_some_and(|entry| name == &**entry))
+                    .map(|number| MANY + number)
+            }
+            _ => None,
+        };
+        self.attr(ino?)
+    }
+
+    pub(crate) fn cut(&self, ino: u64, size: Option<u64>) -> Result<FileAttr, Errno> {
+        if let Some(size) = size {
+            if size > LARGEST {
+                return Err(Errno::EFBIG);
+            }
+            if let Some(contents) = self.watch.state().contents.get_mut(&ino) {
+                contents.resize(size as usize, 0);
+            }
+        }
+        self.attr(ino).ok_or(Errno::ENOENT)
+    }
+
+    pub(crate) fn remove(&self, parent: u64, name: &OsStr) -> Result<(), Errno> {
+        let mut state = self.watch.state();
+        let number =
+            state.many.iter().find(|(_, entry)| name == &***entry).map(|(number, _)| *number);
+        match number {
+            Some(number) if parent == MANY => {
+                state.many.remove(&number);
+                Ok(())
+            }
+            _ => Err(Errno::ENOENT),
+        }
+    }
+
+    /// Opens a file that passes through to its backing, which `register` makes known.
+    pub(crate) fn open_backed(
+        &self,
+        register: impl FnOnce(File) -> io::Result<BackingId>,
+    ) -> Result<(FileHandle, Arc<BackingId>), Errno> {
+        let mut backing = self.backing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (id, count) = &mut *backing;
+        let id = match id {
+            Some(id) => id.clone(),
+            None => {
+                let path = self.options.backing.as_ref().ok_or(Errno::ENOENT)?;
+                let file = File::options().read(true).write(true).open(path)?;
+                id.insert(Arc::new(register(file)?)).clone()
+            }
+        };
+        *count += 1;
+        Ok((self.watch.opened(BACKED), id))
+    }
+
+    /// Opens any other file.
+    pub(crate) fn opened(&self, ino: u64) -> (FileHandle, FopenFlags) {
+        let flags = match ino {
+            DIRECT | TOO_MUCH | SLOW | STUCK => FopenFlags::FOPEN_DIRECT_IO,
+            _ => FopenFlags::empty(),
+        };
+        // A flush would make whoever starts a program wait for a file of another test that is held.
+        (self.watch.opened(ino), flags | FopenFlags::FOPEN_NOFLUSH)
+    }
+
+    pub(crate) fn released(&self, ino: u64, fh: FileHandle) {
+        self.watch.released(ino, fh);
+        if ino == BACKED {
+            let mut backing = self.backing.lock().unwrap_or_else(PoisonError::into_inner);
+            backing.1 = backing.1.saturating_sub(1);
+            if backing.1 == 0 {
+                backing.0 = None;
+            }
+        }
+    }
+
+    pub(crate) fn read(&self, ino: u64, offset: u64, size: u32) -> Vec<u8> {
+        let mut state = self.watch.state();
+        state.reads.push(size);
         let Some(contents) = state.contents.get(&ino) else { return Vec::new() };
         let start = contents.len().min(offset as usize);
         let end = contents.len().min(start.saturating_add(size as usize));
         contents[start..end].to_vec()
+    }
+
+    pub(crate) fn write(&self, ino: u64, offset: u64, data: &[u8]) -> Result<u32, Errno> {
+        let mut state = self.watch.state();
+        state.writes.push(data.len());
+        let contents = state.contents.get_mut(&ino).ok_or(Errno::ENOENT)?;
+        if offset.saturating_add(data.len() as u64) > LARGEST {
+            return Err(Errno::EFBIG);
+        }
+        let end = offset as usize + data.len();
+        contents.resize(contents.len().max(end), 0);
+        contents[offset as usize..end].copy_from_slice(data);
+        Ok(data.len() as u32)
+    }
+
+    /// The entries of a directory from `offset` on, until `add` says that there is no more room.
+    pub(crate) fn list(
+        &self,
+        ino: u64,
+        offset: u64,
+        mut add: impl FnMut(u64, u64, FileType, &str) -> bool,
+    ) {
+        if ino == MANY {
+            let state = self.watch.state();
+            for (number, name) in state.many.range(offset.saturating_add(1)..) {
+                if add(MANY + number, *number, FileType::RegularFile, name) {
+                    break;
+                }
+            }
+            return;
+        }
+        let here = FILES.iter().filter(|file| self.attr(file.ino).is_some());
+        for (at, file) in here.enumerate().skip(offset as usize) {
+            if add(file.ino, at as u64 + 1, file.kind, file.name) {
+                break;
+            }
+        }
+    }
+
+    pub(crate) fn setxattr(&self, ino: u64, name: &OsStr, value: &[u8]) {
+        self.watch.state().xattrs.insert((ino, name.to_owned()), value.to_vec());
+    }
+
+    pub(crate) fn getxattr(&self, ino: u64, name: &OsStr) -> Result<Vec<u8>, Errno> {
+        let state = self.watch.state();
+        state.xattrs.get(&(ino, name.to_owned())).cloned().ok_or(Errno::NO_XATTR)
+    }
+
+    pub(crate) fn listxattr(&self, ino: u64) -> Vec<u8> {
+        let mut names: Vec<_> = {
+            let state = self.watch.state();
+            let of_this = state.xattrs.keys().filter(|(of, _)| *of == ino);
+            of_this.map(|(_, name)| name.as_encoded_bytes().to_vec()).collect()
+        };
+        names.sort();
+        names.into_iter().flat_map(|name| [name, vec![0]].concat()).collect()
+    }
+
+    pub(crate) fn removexattr(&self, ino: u64, name: &OsStr) -> Result<(), Errno> {
+        let removed = self.watch.state().xattrs.remove(&(ino, name.to_owned()));
+        removed.map(drop).ok_or(Errno::NO_XATTR)
     }
 }
 
@@ -162,6 +332,8 @@ struct State {
     open: BTreeMap<u64, u64>,
     next_handle: u64,
     unknown_releases: usize,
+    /// Lookups that were answered, less those that were taken back.
+    remembered: i64,
     writes: Vec<usize>,
     reads: Vec<u32>,
     let_go: bool,
@@ -205,6 +377,11 @@ impl Watch {
     /// How many releases were of a handle that was not open, or was released before.
     pub fn unknown_releases(&self) -> usize {
         self.state().unknown_releases
+    }
+
+    /// How many lookups the kernel has not taken back. One whose caller was killed it never knew.
+    pub fn remembered(&self) -> i64 {
+        self.state().remembered
     }
 
     /// The lengths of all writes.
@@ -258,12 +435,24 @@ impl Watch {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn remember(&self) {
+        self.state().remembered += 1;
+    }
+
+    pub(crate) fn forget(&self, nlookup: u64) {
+        self.state().remembered -= nlookup as i64;
+    }
+
+    pub(crate) fn is_let_go(&self) -> bool {
+        self.state().let_go
+    }
+
     fn wait_until_let_go(&self) {
         let state = self.state();
         drop(self.0.1.wait_while(state, |state| !state.let_go));
     }
 
-    fn opened(&self, ino: u64) -> FileHandle {
+    pub(crate) fn opened(&self, ino: u64) -> FileHandle {
         let mut state = self.state();
         state.next_handle += 1;
         let handle = state.next_handle;
@@ -271,16 +460,16 @@ impl Watch {
         FileHandle(handle)
     }
 
-    fn released(&self, ino: INodeNo, fh: FileHandle) {
+    fn released(&self, ino: u64, fh: FileHandle) {
         let mut state = self.state();
-        if state.open.remove(&fh.0) != Some(ino.0) {
+        if state.open.remove(&fh.0) != Some(ino) {
             state.unknown_releases += 1;
         }
     }
 }
 
 /// A method that runs.
-struct Running(Watch);
+pub(crate) struct Running(Watch);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -291,52 +480,27 @@ impl Drop for Running {
 impl Filesystem for Probe {
     fn init(&mut self, req: &Request, config: &mut KernelConfig) -> io::Result<()> {
         let _running = self.enter("init", req);
-        match self.options.init {
-            Init::Succeeds => {}
-            Init::Fails(errno) => return Err(io::Error::from_raw_os_error(errno)),
-            Init::Panics => panic!("init panics, as it was told to"),
-        }
-        let refused = |what: &str| io::Error::other(format!("the kernel does not take {what}"));
-        if let Some(max_write) = self.options.max_write {
-            config.set_max_write(max_write).map_err(|_| refused("max_write"))?;
-        }
-        let mut capabilities = self.options.capabilities;
-        if self.options.backing.is_some() {
-            capabilities |= InitFlags::FUSE_PASSTHROUGH;
-            config.set_max_stack_depth(1).map_err(|_| refused("a stack depth"))?;
-        }
-        config.add_capabilities(capabilities).map_err(|flags| refused(&format!("{flags:?}")))
+        self.configure(config)
     }
 
     fn destroy(&mut self) {
-        let mut state = self.watch.state();
-        *state.calls.entry("destroy").or_default() += 1;
-        state.running_at_destroy += state.running;
+        self.destroyed();
     }
 
     fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let _running = self.enter("lookup", req);
-        let ino = match parent.0 {
-            1 => FILES.iter().find(|file| name == file.name).map(|file| file.ino),
-            MANY => {
-                let state = self.watch.state();
-                let number = name.to_str().and_then(|name| name.strip_prefix("entry-"));
-                let number = number.and_then(|number| number.parse::<u64>().ok());
-                number
-                    .map(|number| number + 1)
-                    .filter(|number| state.many.get(number).is_some_and(|entry| name == &**entry))
-                    .map(|number| MANY + number)
+        match self.find(parent.0, name) {
+            Some(attr) => {
+                self.watch.remember();
+                reply.entry(&self.options.ttl, &attr, Generation(0));
             }
-            _ => None,
-        };
-        match ino.and_then(|ino| self.attr(ino)) {
-            Some(attr) => reply.entry(&self.options.ttl, &attr, Generation(0)),
             None => reply.error(Errno::ENOENT),
         }
     }
 
-    fn forget(&self, req: &Request, _: INodeNo, _: u64) {
+    fn forget(&self, req: &Request, _: INodeNo, nlookup: u64) {
         let _running = self.enter("forget", req);
+        self.watch.forget(nlookup);
     }
 
     fn getattr(&self, req: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
@@ -366,32 +530,15 @@ impl Filesystem for Probe {
         reply: ReplyAttr,
     ) {
         let _running = self.enter("setattr", req);
-        if let Some(size) = size {
-            if size > LARGEST {
-                return reply.error(Errno::EFBIG);
-            }
-            if let Some(contents) = self.watch.state().contents.get_mut(&ino.0) {
-                contents.resize(size as usize, 0);
-            }
-        }
-        match self.attr(ino.0) {
-            Some(attr) => reply.attr(&self.options.ttl, &attr),
-            None => reply.error(Errno::ENOENT),
+        match self.cut(ino.0, size) {
+            Ok(attr) => reply.attr(&self.options.ttl, &attr),
+            Err(errno) => reply.error(errno),
         }
     }
 
     fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let _running = self.enter("unlink", req);
-        let mut state = self.watch.state();
-        let number =
-            state.many.iter().find(|(_, entry)| name == &***entry).map(|(number, _)| *number);
-        match number {
-            Some(number) if parent.0 == MANY => {
-                state.many.remove(&number);
-                reply.ok();
-            }
-            _ => reply.error(Errno::ENOENT),
-        }
+        empty(self.remove(parent.0, name), reply);
     }
 
     fn rename(
@@ -414,31 +561,15 @@ impl Filesystem for Probe {
             SLOW_OPEN => thread::sleep(self.options.slow),
             HELD => self.watch.wait_until_let_go(),
             BACKED => {
-                let mut backing = self.backing.lock().unwrap_or_else(PoisonError::into_inner);
-                let (id, count) = &mut *backing;
-                if id.is_none() {
-                    let Some(path) = &self.options.backing else {
-                        return reply.error(Errno::ENOENT);
-                    };
-                    let file = File::options().read(true).write(true).open(path);
-                    match file.and_then(|file| reply.open_backing(file)) {
-                        Ok(opened) => *id = Some(opened),
-                        Err(error) => return reply.error(error.into()),
-                    }
-                }
-                *count += 1;
-                let id = id.as_ref().expect("it was opened");
-                let handle = self.watch.opened(ino.0);
-                return reply.opened_passthrough(handle, FopenFlags::empty(), id);
+                return match self.open_backed(|file| reply.open_backing(file)) {
+                    Ok((handle, id)) => reply.opened_passthrough(handle, FopenFlags::empty(), &id),
+                    Err(errno) => reply.error(errno),
+                };
             }
             _ => {}
         }
-        let flags = match ino.0 {
-            DIRECT | TOO_MUCH | SLOW | STUCK => FopenFlags::FOPEN_DIRECT_IO,
-            _ => FopenFlags::empty(),
-        };
-        // A flush would make whoever starts a program wait for a file of another test that is held.
-        reply.opened(self.watch.opened(ino.0), flags | FopenFlags::FOPEN_NOFLUSH);
+        let (handle, flags) = self.opened(ino.0);
+        reply.opened(handle, flags);
     }
 
     fn read(
@@ -453,7 +584,6 @@ impl Filesystem for Probe {
         reply: ReplyData,
     ) {
         let _running = self.enter("read", req);
-        self.watch.state().reads.push(size);
         let data = self.read(ino.0, offset, size);
         match ino.0 {
             SLOW => thread::sleep(self.options.slow),
@@ -496,19 +626,10 @@ impl Filesystem for Probe {
         if ino.0 == SLOW {
             thread::sleep(self.options.slow);
         }
-        let mut state = self.watch.state();
-        state.writes.push(data.len());
-        let Some(contents) = state.contents.get_mut(&ino.0) else {
-            return reply.error(Errno::ENOENT);
-        };
-        if offset.saturating_add(data.len() as u64) > LARGEST {
-            return reply.error(Errno::EFBIG);
+        match self.write(ino.0, offset, data) {
+            Ok(written) => reply.written(written),
+            Err(errno) => reply.error(errno),
         }
-        let end = offset as usize + data.len();
-        contents.resize(contents.len().max(end), 0);
-        contents[offset as usize..end].copy_from_slice(data);
-        drop(state);
-        reply.written(data.len() as u32);
     }
 
     fn release(
@@ -522,14 +643,7 @@ impl Filesystem for Probe {
         reply: ReplyEmpty,
     ) {
         let _running = self.enter("release", req);
-        self.watch.released(ino, fh);
-        if ino.0 == BACKED {
-            let mut backing = self.backing.lock().unwrap_or_else(PoisonError::into_inner);
-            backing.1 = backing.1.saturating_sub(1);
-            if backing.1 == 0 {
-                backing.0 = None;
-            }
-        }
+        self.released(ino.0, fh);
         reply.ok();
     }
 
@@ -547,21 +661,7 @@ impl Filesystem for Probe {
         mut reply: ReplyDirectory,
     ) {
         let _running = self.enter("readdir", req);
-        if ino.0 == MANY {
-            let state = self.watch.state();
-            for (number, name) in state.many.range(offset.saturating_add(1)..) {
-                if reply.add(INodeNo(MANY + number), *number, FileType::RegularFile, name) {
-                    break;
-                }
-            }
-        } else {
-            let here = FILES.iter().filter(|file| self.attr(file.ino).is_some());
-            for (at, file) in here.enumerate().skip(offset as usize) {
-                if reply.add(INodeNo(file.ino), at as u64 + 1, file.kind, file.name) {
-                    break;
-                }
-            }
-        }
+        self.list(ino.0, offset, |ino, at, kind, name| reply.add(INodeNo(ino), at, kind, name));
         reply.ok();
     }
 
@@ -574,7 +674,7 @@ impl Filesystem for Probe {
         reply: ReplyEmpty,
     ) {
         let _running = self.enter("releasedir", req);
-        self.watch.released(ino, fh);
+        self.released(ino.0, fh);
         reply.ok();
     }
 
@@ -594,36 +694,33 @@ impl Filesystem for Probe {
         reply: ReplyEmpty,
     ) {
         let _running = self.enter("setxattr", req);
-        self.watch.state().xattrs.insert((ino.0, name.to_owned()), value.to_vec());
+        self.setxattr(ino.0, name, value);
         reply.ok();
     }
 
     fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, _: u32, reply: ReplyXattr) {
         let _running = self.enter("getxattr", req);
-        match self.watch.state().xattrs.get(&(ino.0, name.to_owned())) {
-            Some(value) => reply.data(value),
-            None => reply.error(Errno::NO_XATTR),
+        match self.getxattr(ino.0, name) {
+            Ok(value) => reply.data(&value),
+            Err(errno) => reply.error(errno),
         }
     }
 
     fn listxattr(&self, req: &Request, ino: INodeNo, _: u32, reply: ReplyXattr) {
         let _running = self.enter("listxattr", req);
-        let mut names: Vec<_> = {
-            let state = self.watch.state();
-            let of_this = state.xattrs.keys().filter(|(of, _)| *of == ino.0);
-            of_this.map(|(_, name)| name.as_encoded_bytes().to_vec()).collect()
-        };
-        names.sort();
-        reply
-            .data(&names.into_iter().flat_map(|name| [name, vec![0]].concat()).collect::<Vec<_>>());
+        reply.data(&self.listxattr(ino.0));
     }
 
     fn removexattr(&self, req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let _running = self.enter("removexattr", req);
-        match self.watch.state().xattrs.remove(&(ino.0, name.to_owned())) {
-            Some(_) => reply.ok(),
-            None => reply.error(Errno::NO_XATTR),
-        }
+        empty(self.removexattr(ino.0, name), reply);
+    }
+}
+
+fn empty(result: Result<(), Errno>, reply: ReplyEmpty) {
+    match result {
+        Ok(()) => reply.ok(),
+        Err(errno) => reply.error(errno),
     }
 }
 
@@ -638,21 +735,21 @@ const fn file(name: &'static str, ino: u64) -> Named {
     Named { name, ino, kind: FileType::RegularFile }
 }
 
-const PLAIN: u64 = 2;
-const DIRECT: u64 = 3;
-const SLOW: u64 = 4;
-const SLOW_OPEN: u64 = 5;
-const HELD: u64 = 6;
-const STUCK: u64 = 7;
-const LATER: u64 = 8;
-const PANICS: u64 = 9;
-const PANICS_LATER: u64 = 10;
-const DROPPED: u64 = 11;
-const TOO_MUCH: u64 = 12;
-const BACKED: u64 = 13;
-const FIFO: u64 = 14;
+pub(crate) const PLAIN: u64 = 2;
+pub(crate) const DIRECT: u64 = 3;
+pub(crate) const SLOW: u64 = 4;
+pub(crate) const SLOW_OPEN: u64 = 5;
+pub(crate) const HELD: u64 = 6;
+pub(crate) const STUCK: u64 = 7;
+pub(crate) const LATER: u64 = 8;
+pub(crate) const PANICS: u64 = 9;
+pub(crate) const PANICS_LATER: u64 = 10;
+pub(crate) const DROPPED: u64 = 11;
+pub(crate) const TOO_MUCH: u64 = 12;
+pub(crate) const BACKED: u64 = 13;
+pub(crate) const FIFO: u64 = 14;
 /// What is in it has the numbers from here on.
-const MANY: u64 = 1000;
+pub(crate) const MANY: u64 = 1000;
 
 const FILES: &[Named] = &[
     file("plain", PLAIN),

@@ -87,17 +87,28 @@ pub fn catch(signal: i32) -> io::Result<()> {
 
 /// Sends a signal to every other thread of this process, and returns how many there were.
 pub fn signal_other_threads(signal: i32) -> usize {
-    // SAFETY: it only asks for a number.
-    let me = unsafe { libc::gettid() };
+    let me = thread_id();
     let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let threads: BTreeSet<i32> =
         tasks.filter_map(|task| task.file_name().to_str()?.parse().ok()).collect();
-    let signalled = threads.into_iter().filter(|thread| {
-        let pid = process::id() as i32;
-        // SAFETY: it only sends a signal, and only to this process.
-        *thread != me && unsafe { libc::syscall(libc::SYS_tgkill, pid, *thread, signal) } == 0
-    });
+    let signalled = threads
+        .into_iter()
+        .filter(|thread| *thread != me && signal_thread(*thread, signal).is_ok());
     signalled.count()
+}
+
+/// The number of the calling thread.
+pub fn thread_id() -> i32 {
+    // SAFETY: it only asks for a number.
+    unsafe { libc::gettid() }
+}
+
+/// Sends a signal to a thread of this process.
+pub fn signal_thread(thread: i32, signal: i32) -> io::Result<()> {
+    let pid = process::id() as i32;
+    // SAFETY: it only sends a signal, and only to this process.
+    let sent = unsafe { libc::syscall(libc::SYS_tgkill, pid, thread, signal) };
+    result(sent as isize).map(drop)
 }
 
 fn c(text: &OsStr) -> io::Result<CString> {

@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 use std::fs;
+use std::iter;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -13,8 +14,9 @@ use tempfile::TempDir;
 use tests::{Mountpoint, NOBODY, Ordinary, Ran, Run, Running, eventually, example, run};
 
 /// All that mount something.
-const FILESYSTEMS: [&str; 9] = [
+const FILESYSTEMS: [&str; 10] = [
     "hello",
+    "async_hello",
     "null",
     "ioctl",
     "poll",
@@ -35,6 +37,10 @@ fn every_example_explains_itself() {
         assert_eq!(help.stderr, "", "{name}");
         let version = run(example(name)).arg("--version").ok();
         assert_eq!(version.stdout, format!("{name} {}\n", env!("CARGO_PKG_VERSION")));
+    }
+    for name in ["async_hello", "memfs"] {
+        let help = run(example(name)).arg("--help").ok();
+        assert!(help.stdout.contains("--runtime <KIND>"), "{name}: {}", help.stdout);
     }
     let help = run(example("poll_client")).arg("--help").ok();
     assert!(help.stdout.contains("--count") && help.stdout.contains("Try:"), "{}", help.stdout);
@@ -94,6 +100,9 @@ fn a_mistake_in_the_arguments_is_told_before_anything_is_mounted() {
         "--check-permissions and -o default_permissions exclude each other",
     );
     stage.refuses("memfs --size-limit 1X", "invalid value '1X'");
+    stage.refuses("memfs --runtime current-thread", "not provided:\n  --async");
+    stage.refuses("memfs --async --runtime other", "invalid value 'other' for '--runtime");
+    stage.refuses("async_hello --runtime 1", "invalid value '1' for '--runtime");
     stage.refuses("notify_inval_entry --only-expire --no-notify", "cannot be used with");
     stage.assert_clean();
 }
@@ -137,16 +146,18 @@ fn a_mountpoint_that_was_given_stays() {
 #[test]
 fn a_signal_at_any_moment_of_the_start_leaves_nothing() {
     let stage = Stage::root();
-    for tenths in 0..40 {
-        let mut served = stage.example("hello").start();
-        thread::sleep(Duration::from_micros(100 * tenths));
-        served.signal(SIGTERM);
-        let ran = served.wait(SOON);
-        // Until the program has said what it does with the signal, the signal kills it.
-        let killed = ran.status.signal();
-        assert!(ran.succeeded() || killed == Some(SIGTERM as i32), "{tenths}: {ran:?}");
-        assert!(ran.stderr.is_empty(), "{tenths}: {ran:?}");
-        stage.assert_clean();
+    for name in ["hello", "async_hello"] {
+        for tenths in 0..40 {
+            let mut served = stage.example(name).start();
+            thread::sleep(Duration::from_micros(100 * tenths));
+            served.signal(SIGTERM);
+            let ran = served.wait(SOON);
+            // Until the program has said what it does with the signal, the signal kills it.
+            let killed = ran.status.signal();
+            assert!(ran.succeeded() || killed == Some(SIGTERM as i32), "{name} {tenths}: {ran:?}");
+            assert!(ran.stderr.is_empty(), "{name} {tenths}: {ran:?}");
+            stage.assert_clean();
+        }
     }
 }
 
@@ -182,56 +193,61 @@ fn nobody_has_to_read_what_it_says() {
 #[test]
 fn a_mount_in_use_goes_at_once_and_the_program_when_it_is_not_used_any_more() {
     let stage = Stage::root();
-    let mut served = stage.start("memfs", "");
-    let mut busy = stage.busy("memfs");
-    let start = Instant::now();
-    served.signal(SIGINT);
-    eventually(SOON, "it is unmounted", || !stage.is_mounted("memfs"));
-    eventually(SOON, "it says why it waits", || served.stderr().contains("still in use"));
-    assert!(
-        start.elapsed() >= Duration::from_millis(450),
-        "a second signal would be the same wish"
-    );
-    // What is in use is served on.
-    stage.go_on(&busy);
-    busy.wait_for("wrote", SOON);
-    assert!(!served.has_ended());
-    stage.go_on(&busy);
-    assert!(busy.wait(SOON).succeeded());
-    let ran = served.wait(SOON);
-    assert_eq!((ran.code(), ran.stderr.lines().count()), (0, 1), "{ran:?}");
-    stage.assert_clean();
+    for args in ON_BOTH_FACES {
+        let mut served = stage.start("memfs", args);
+        let mut busy = stage.busy("memfs");
+        let start = Instant::now();
+        served.signal(SIGINT);
+        eventually(SOON, "it is unmounted", || !stage.is_mounted("memfs"));
+        eventually(SOON, "it says why it waits", || served.stderr().contains("still in use"));
+        assert!(
+            start.elapsed() >= Duration::from_millis(450),
+            "a second signal would be the same wish"
+        );
+        // What is in use is served on.
+        stage.go_on(&busy);
+        busy.wait_for("wrote", SOON);
+        assert!(!served.has_ended());
+        stage.go_on(&busy);
+        assert!(busy.wait(SOON).succeeded());
+        let ran = served.wait(SOON);
+        assert_eq!((ran.code(), ran.stderr.lines().count()), (0, 1), "{ran:?}");
+        stage.assert_clean();
+    }
 }
 
 #[test]
 fn a_second_ctrl_c_ends_the_program_although_the_mount_is_in_use() {
     let stage = Stage::root();
-    let mut served = stage.start("memfs", "");
-    let mut busy = stage.busy("memfs");
-    served.signal(SIGINT);
-    eventually(SOON, "it says why it waits", || served.stderr().contains("still in use"));
-    served.signal(SIGINT);
-    let ran = served.wait(SOON);
-    assert_eq!(ran.code(), 1);
-    assert!(ran.stderr.contains("ended while in use"), "{ran:?}");
-    assert!(!stage.is_mounted("memfs"));
-    stage.go_on(&busy);
-    let left = busy.wait(SOON);
-    assert!(!left.succeeded() && left.stderr.contains("not connected"), "{left:?}");
-    stage.assert_clean();
+    for args in ON_BOTH_FACES {
+        let mut served = stage.start("memfs", args);
+        let mut busy = stage.busy("memfs");
+        served.signal(SIGINT);
+        eventually(SOON, "it says why it waits", || served.stderr().contains("still in use"));
+        served.signal(SIGINT);
+        let ran = served.wait(SOON);
+        assert_eq!(ran.code(), 1);
+        assert!(ran.stderr.contains("ended while in use"), "{ran:?}");
+        assert!(!stage.is_mounted("memfs"));
+        stage.go_on(&busy);
+        let left = busy.wait(SOON);
+        assert!(!left.succeeded() && left.stderr.contains("not connected"), "{left:?}");
+        stage.assert_clean();
+    }
 }
 
 #[test]
 fn what_a_killed_one_leaves_is_explained_and_easily_removed() {
-    for stage in [Stage::root(), Stage::nobody()] {
-        let mut served = stage.start("hello", "");
+    let stages = [Stage::root(), Stage::nobody()];
+    for (stage, name) in iter::zip(stages, ["hello", "async_hello"]) {
+        let mut served = stage.start(name, "");
         served.signal(SIGKILL);
         served.wait(SOON);
-        let mount = stage.default_mountpoint("hello");
-        assert!(stage.is_mounted("hello"), "a killed one cannot unmount");
+        let mount = stage.default_mountpoint(name);
+        assert!(stage.is_mounted(name), "a killed one cannot unmount");
         let ls = stage.run("ls").arg(&mount).output();
         assert!(ls.stderr.contains("Transport endpoint is not connected"), "{ls:?}");
-        let again = stage.example("hello").output();
+        let again = stage.example(name).output();
         assert_eq!((again.code(), again.stderr.lines().count()), (1, 1), "{again:?}");
         let path = mount.to_str().expect("UTF-8");
         for said in [path, "Transport endpoint is not connected", "umount"] {
@@ -240,11 +256,11 @@ fn what_a_killed_one_leaves_is_explained_and_easily_removed() {
         let (program, flag) =
             if stage.is_root() { ("umount", None) } else { ("fusermount3", Some("-u")) };
         stage.run(program).args(flag).arg(&mount).ok();
-        let mut served = stage.start("hello", "");
-        stage.prints("hello", "cat greeting", "Hello from user space!\n");
+        let mut served = stage.start(name, "");
+        stage.prints(name, "cat greeting", "Hello from user space!\n");
         served.signal(SIGINT);
         assert!(served.wait(SOON).succeeded());
-        assert!(!stage.is_mounted("hello"));
+        assert!(!stage.is_mounted(name));
         // This one found the directory there.
         stage.run("rmdir").arg(&mount).ok();
         stage.assert_clean();
@@ -268,9 +284,17 @@ fn mount_options_reach_the_kernel() {
     let mountpoint = Mountpoint::new();
     let stage = Stage::root();
     let at = mountpoint.path().to_str().expect("UTF-8");
-    let cases: [(&str, &str, &[&str], &str, &str); 7] = [
+    let cases: [(&str, &str, &[&str], &str, &str); 9] = [
         ("memfs", "", &["rw", "nosuid", "nodev", "default_permissions"], "fuse", "memfs"),
         ("hello", "", &["ro"], "fuse", "hello"),
+        ("async_hello", "", &["ro", "nosuid"], "fuse", "async_hello"),
+        (
+            "memfs",
+            "--async -o allow_other,auto_unmount,dirsync --threads 3",
+            &["allow_other", "dirsync", "default_permissions"],
+            "fuse",
+            "memfs",
+        ),
         ("hello", r"-o rw,fsname=a\,b\\c,noatime", &["rw", "noatime"], "fuse", r"a,b\c"),
         ("memfs", "-o ro -o subtype=kind,fsname=x", &["ro"], "fuse.kind", "x"),
         ("ioctl", "-o allow_other,suid,dev,noexec", &["allow_other", "noexec"], "fuse", "ioctl"),
@@ -315,34 +339,39 @@ fn mount_options_reach_the_kernel() {
 
 #[test]
 fn hello_is_a_tree_to_read() {
-    for stage in [Stage::root(), Stage::nobody()] {
-        for args in ["", "--threads 4 --clone-fd"] {
-            let mut served = stage.start("hello", args);
-            stage.prints("hello", "cat greeting", "Hello from user space!\n");
+    for (name, args) in [
+        ("hello", ""),
+        ("hello", "--threads 4 --clone-fd"),
+        ("async_hello", ""),
+        ("async_hello", "--threads 4"),
+        ("async_hello", "--runtime current-thread"),
+    ] {
+        for stage in [Stage::root(), Stage::nobody()] {
+            let mut served = stage.start(name, args);
+            stage.prints(name, "cat greeting", "Hello from user space!\n");
             let tree =
                 "greeting\nlanguages\nlanguages/deutsch\nlanguages/français\nlanguages/日本語\n";
-            stage.prints("hello", "find * | LC_ALL=C sort", tree);
-            stage.prints("hello", "cat languages/français", "Bonjour de l'espace utilisateur !\n");
-            stage.prints("hello", "dd if=greeting bs=3 skip=2 count=3 2>/dev/null", "from user");
-            stage.prints(
-                "hello",
-                "stat -c '%F %a %s %h' greeting .",
-                "regular file 444 23 1\ndirectory 555 0 2\n",
-            );
-            stage.prints("hello", "ls -a languages | LC_ALL=C sort | head -2", ".\n..\n");
-            stage.fails("hello", "cat languages", "Is a directory");
-            stage.fails("hello", "cat missing", "No such file or directory");
-            stage.fails("hello", "touch new", "Read-only file system");
-            stage.fails("hello", "echo more >> greeting", "Read-only file system");
+            stage.prints(name, "find * | LC_ALL=C sort", tree);
+            stage.prints(name, "cat languages/français", "Bonjour de l'espace utilisateur !\n");
+            stage.prints(name, "dd if=greeting bs=3 skip=2 count=3 2>/dev/null", "from user");
+            let sizes = "regular file 444 23 1\ndirectory 555 0 2\n";
+            stage.prints(name, "stat -c '%F %a %s %h' greeting .", sizes);
+            stage.prints(name, "ls -a languages | LC_ALL=C sort | head -2", ".\n..\n");
+            stage.fails(name, "cat languages", "Is a directory");
+            stage.fails(name, "cat missing", "No such file or directory");
+            stage.fails(name, "touch new", "Read-only file system");
+            stage.fails(name, "echo more >> greeting", "Read-only file system");
             served.signal(SIGINT);
-            stage.ended(&mut served, "hello");
+            stage.ended(&mut served, name);
         }
     }
     let stage = Stage::root();
-    let mut served = stage.start("hello", "-o rw");
-    stage.fails("hello", "touch new", "Function not implemented");
-    served.signal(SIGINT);
-    stage.ended(&mut served, "hello");
+    for name in ["hello", "async_hello"] {
+        let mut served = stage.start(name, "-o rw");
+        stage.fails(name, "touch new", "Function not implemented");
+        served.signal(SIGINT);
+        stage.ended(&mut served, name);
+    }
 }
 
 #[test]
@@ -715,9 +744,16 @@ fn passthrough_serves_a_directory_of_ones_own() {
 #[test]
 fn memfs_keeps_files_within_its_limits() {
     for stage in [Stage::root(), Stage::nobody()] {
-        for args in
-            ["", "--writeback", "--kernel-locks", "--check-permissions --threads 4 --clone-fd"]
-        {
+        for args in [
+            "",
+            "--writeback",
+            "--kernel-locks",
+            "--check-permissions --threads 4 --clone-fd",
+            "--async",
+            "--async --writeback",
+            "--async --kernel-locks --runtime current-thread",
+            "--async --check-permissions --threads 4",
+        ] {
             let mut served =
                 stage.start("memfs", &format!("--size-limit 1M --inode-limit 8 {args}"));
             let script = "mkdir -p a/b && echo text >a/b/file && ln a/b/file hard && ln -s a/b/file soft
@@ -807,6 +843,9 @@ fn an_ordinary_user_mounts_through_fusermount3_and_no_more_than_is_allowed() {
         stage.assert_clean();
     }
 }
+
+/// How memfs is served by either trait, and by either runtime.
+const ON_BOTH_FACES: [&str; 3] = ["", "--async", "--async --runtime current-thread --threads 3"];
 
 /// What an example says when it is ready.
 const READY: &str = "Ctrl-C unmounts.";

@@ -10,11 +10,15 @@
 //! - `transport` carries buffers and messages: of `wire` it knows the `Message` and nothing else,
 //!   and it has never heard of an operation.
 //! - `mount` is a tool of its own: it makes a descriptor out of a directory, and knows no other room.
-//! - `notifier` and `reply` are what a filesystem sends by: both have a door to `transport`, as they
-//!   send themselves. Of `op` a reply knows the `Opcode`, for what it logs.
-//! - `filesystem` is the trait; `dispatch` goes from an operation to its method, and hands the
+//! - `spare` keeps memory for the next answer.
+//! - `notifier`, `duty` and `reply` are what a filesystem sends by: they have a door to `transport`, as
+//!   they send themselves. Of `op` a duty knows the `Opcode`, for what it logs.
+//! - `filesystem` is the sync trait; `dispatch` goes from an operation to its method, and hands the
 //!   transport on without a look inside.
-//! - `session` brings all of them together. `experimental` stands beside it on top of the trait.
+//! - `async_filesystem` is the asynchronous trait, whose answers are values; `serve` goes from an
+//!   operation to its method, `outcome` from its answer to the duty.
+//! - `session` brings the sync face together, and `async_session`, beside it, the asynchronous one with
+//!   what both begin and end by. `lib_async` has the names, and `experimental` stands on the sync trait.
 //!
 //! `lib.rs` is the roof: it may import anything, and nobody imports from it.
 //!
@@ -30,12 +34,17 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("types", &["abi"]),
     ("wire", &["abi", "types"]),
     ("op", &["abi", "types", "wire"]),
-    ("answer", &["abi", "types"]),
+    ("spare", &[]),
+    ("answer", &["abi", "types", "wire::dirents", "op", "spare"]),
     ("transport", &["abi", "wire::Message"]),
     ("mount", &["transport::is_connected"]),
     ("notifier", &["types", "wire", "transport"]),
-    ("reply", &["types", "wire", "op::Opcode", "answer", "transport"]),
+    ("duty", &["types", "wire::Message", "op::Opcode", "answer", "transport"]),
+    ("reply", &["types", "wire::dirents", "answer", "spare", "transport", "duty"]),
     ("filesystem", &["types", "wire::init", "notifier", "reply"]),
+    ("async_filesystem", &["types", "wire::init", "op", "answer"]),
+    ("outcome", &["types", "answer", "transport", "duty"]),
+    ("serve", &["types", "wire::init", "op", "answer", "async_filesystem", "outcome"]),
     ("dispatch", &["op", "transport", "notifier", "reply", "filesystem"]),
     (
         "session",
@@ -52,6 +61,23 @@ const ROOMS: &[(&str, &[&str])] = &[
             "dispatch",
         ],
     ),
+    (
+        "async_session",
+        &[
+            "abi",
+            "types",
+            "wire",
+            "op",
+            "transport",
+            "mount",
+            "notifier",
+            "duty",
+            "outcome",
+            "serve",
+            "session",
+        ],
+    ),
+    ("lib_async", &["answer", "async_filesystem", "outcome", "serve", "async_session"]),
     ("experimental", &["types", "reply", "filesystem"]),
 ];
 
@@ -137,7 +163,7 @@ fn unsafe_code_is_where_it_is_listed_and_nowhere_else() {
         let name =
             file.strip_prefix(source()).expect("it is in there").to_string_lossy().into_owned();
         let allowed = code.matches("allow(unsafe_code").count();
-        let has_unsafe = words(&code).any(|word| word == "unsafe");
+        let has_unsafe = has_unsafe(&code);
         assert!(!has_unsafe || allowed > 0, "{name} has `unsafe` in it");
         assert!(
             !code.contains("expect(unsafe_code") && !code.contains("warn(unsafe_code"),
@@ -151,6 +177,18 @@ fn unsafe_code_is_where_it_is_listed_and_nowhere_else() {
     assert_eq!(found, listed);
     let roof = code(&source().join("lib.rs"));
     assert!(roof.contains("#![deny(unsafe_code)]"), "lib.rs does not deny it");
+}
+
+#[test]
+fn the_keyword_is_told_from_the_word() {
+    for code in
+        ["unsafe { x() }", "pub unsafe fn x()", "unsafe\n    impl Send", "#[unsafe(no_mangle)]"]
+    {
+        assert!(has_unsafe(code), "{code}");
+    }
+    for code in ["deny(unsafe_code)", "reason = \"it is unsafe\"", "is_unsafe"] {
+        assert!(!has_unsafe(code), "{code}");
+    }
 }
 
 #[test]
@@ -224,8 +262,12 @@ fn expand<'a>(text: &'a str, before: &[String], found: &mut Vec<Vec<String>>) ->
     }
 }
 
-fn words(code: &str) -> impl Iterator<Item = &str> {
-    code.split(|c: char| !c.is_alphanumeric() && c != '_')
+/// Whether the keyword is in it, and not just the word.
+fn has_unsafe(code: &str) -> bool {
+    code.split("unsafe").skip(1).any(|behind| {
+        let next = behind.trim_start();
+        ["{", "(", "fn ", "impl ", "trait ", "extern "].iter().any(|it| next.starts_with(it))
+    })
 }
 
 /// A file without its comments.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, thread};
 
-use async_fuser::{BackgroundSession, Config, MountOption, SessionACL, spawn_mount};
+use async_fuser::{Config, MountOption, SessionACL, spawn_mount, spawn_mount_async};
 use examples::memfs::{Limits, MemFs, Options};
 use tempfile::TempDir;
 use tests::{Mountpoint, require_tool, run};
@@ -17,28 +17,45 @@ use tests::{Mountpoint, require_tool, run};
 #[test]
 fn memfs_passes_every_case_and_skips_no_more_than_ext4() {
     let suite = Suite::new();
-    let (ext4, plain, strict) = thread::scope(|scope| {
+    let strict = Options { check_permissions: true, ..Options::default() };
+    let ways = [
+        ("memfs", Options::default(), Face::Sync, 1),
+        ("memfs that checks permissions itself, with 4 threads", strict, Face::Sync, 4),
+        ("asynchronous memfs", Options::default(), Face::Async, 1),
+        (
+            "asynchronous memfs that checks permissions itself, with 4 readers",
+            strict,
+            Face::Async,
+            4,
+        ),
+    ];
+    let (ext4, reports) = thread::scope(|scope| {
         let ext4 = scope.spawn(|| on_ext4(&suite));
-        let plain = on_memfs(&suite, Options::default(), 1);
-        let strict = Options { check_permissions: true, ..Options::default() };
-        let strict = on_memfs(&suite, strict, 4);
-        (ext4.join(), plain, strict)
+        let reports = ways
+            .map(|(name, options, face, threads)| (name, on_memfs(&suite, options, face, threads)));
+        (ext4.join(), reports)
     });
     let ext4 = ext4.expect("pjdfstest on ext4");
     println!("pjdfstest on ext4: {ext4}");
-    println!("pjdfstest on memfs: {plain}");
-    println!("pjdfstest on memfs that checks permissions itself, with 4 threads: {strict}");
-    for memfs in [plain, strict] {
-        assert!(memfs.of(Outcome::Failed).is_empty(), "{:?}", memfs.of(Outcome::Failed));
+    for (name, memfs) in reports {
+        println!("pjdfstest on {name}: {memfs}");
+        assert!(memfs.of(Outcome::Failed).is_empty(), "{name}: {:?}", memfs.of(Outcome::Failed));
         let skipped = memfs.of(Outcome::Skipped);
         let more: Vec<_> = skipped.difference(&ext4.of(Outcome::Skipped)).cloned().collect();
-        assert!(more.is_empty(), "skipped on memfs and not on ext4: {more:?}");
-        assert!(memfs.0.keys().eq(ext4.0.keys()), "not the same cases");
-        assert!(memfs.0.len() > 300, "only {} cases", memfs.0.len());
+        assert!(more.is_empty(), "skipped on {name} and not on ext4: {more:?}");
+        assert!(memfs.0.keys().eq(ext4.0.keys()), "not the same cases on {name}");
+        assert!(memfs.0.len() > 300, "only {} cases on {name}", memfs.0.len());
     }
 }
 
-fn on_memfs(suite: &Suite, options: Options, threads: usize) -> Report {
+/// Which trait memfs is served by.
+#[derive(Clone, Copy, Debug)]
+enum Face {
+    Sync,
+    Async,
+}
+
+fn on_memfs(suite: &Suite, options: Options, face: Face, threads: usize) -> Report {
     let mountpoint = Mountpoint::new();
     let limits = Limits { links: LINKS, ..options.limits };
     let mut config = Config::default();
@@ -50,10 +67,22 @@ fn on_memfs(suite: &Suite, options: Options, threads: usize) -> Report {
     config.n_threads = Some(threads);
     config.clone_fd = threads > 1;
     let memfs = MemFs::new(Options { limits, ..options });
-    let session: BackgroundSession =
-        spawn_mount(memfs, &mountpoint, &config).expect("memfs is mounted");
-    let report = suite.run(&mountpoint);
-    session.umount_and_join().expect("memfs is unmounted");
+    let report = match face {
+        Face::Sync => {
+            let session = spawn_mount(memfs, &mountpoint, &config).expect("memfs is mounted");
+            let report = suite.run(&mountpoint);
+            session.umount_and_join().expect("memfs is unmounted");
+            report
+        }
+        Face::Async => {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            let mounting = spawn_mount_async(memfs, &mountpoint, &config);
+            let session = runtime.block_on(mounting).expect("memfs is mounted");
+            let report = suite.run(&mountpoint);
+            runtime.block_on(session.unmount()).expect("memfs is unmounted");
+            report
+        }
+    };
     assert!(!mountpoint.is_mounted());
     report
 }

@@ -1,5 +1,6 @@
-//! What people do with files, on memfs: git, sqlite3, tar, rsync and fio, as root and as an ordinary
-//! user, with one thread and with several, with and without the kernel's writeback cache.
+//! What people do with files, on memfs: git, sqlite3, tar, rsync, fio and flock, as root and as an
+//! ordinary user, by the sync and by the asynchronous trait, with one thread and with several, with and
+//! without the kernel's writeback cache.
 
 #![cfg(target_os = "linux")]
 
@@ -39,6 +40,11 @@ macro_rules! mounted {
             fn fio_reads_what_it_wrote() {
                 super::fio(Served::new(User::$user, $args));
             }
+
+            #[test]
+            fn flock_lets_one_in_at_a_time() {
+                super::flock(Served::new(User::$user, $args));
+            }
         }
     )*};
 }
@@ -50,6 +56,11 @@ mounted! {
     as_nobody: Nobody "";
     as_nobody_with_threads: Nobody "--threads 4 --clone-fd";
     as_nobody_with_writeback: Nobody "--writeback --check-permissions";
+    as_root_async: Root "--async";
+    as_root_async_with_readers: Root "--async --threads 4 --check-permissions";
+    as_root_async_with_writeback: Root "--async --writeback --runtime current-thread";
+    as_nobody_async: Nobody "--async";
+    as_nobody_async_with_readers: Nobody "--async --threads 4 --writeback";
 }
 
 fn git(memfs: Served) {
@@ -268,6 +279,41 @@ fn fio(memfs: Served) {
             assert!(amount.parse::<u64>().is_ok_and(|kilobytes| kilobytes > 1000), "{name}: {job}");
         }
     }
+    memfs.end();
+}
+
+fn flock(memfs: Served) {
+    require_tool("flock");
+    memfs.prints(
+        r#"
+        echo 0 >counter
+        for worker in 1 2 3 4; do
+          for n in $(seq 25); do
+            flock lock sh -c 'read n <counter; echo $((n + 1)) >counter'
+          done &
+        done
+        wait
+        cat counter
+        flock -s lock flock -s -n lock echo 'readers share'
+
+        exec 3>lock
+        flock 3
+        flock -n lock true || echo taken
+        # An alarm interrupts it.
+        flock -w .2 lock true || echo 'not in time'
+        flock lock echo 'never' & killed=$!
+        disown
+        flock lock echo 'in the end' & waits=$!
+        sleep .3
+        kill -9 $killed
+        while kill -0 $killed 2>/dev/null; do sleep .01; done
+        kill -0 $waits && echo 'waits'
+        flock -u 3
+        wait $waits
+        flock -n 3 && echo 'free again'
+        "#,
+        "100\nreaders share\ntaken\nnot in time\nwaits\nin the end\nfree again\n",
+    );
     memfs.end();
 }
 

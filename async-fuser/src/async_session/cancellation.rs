@@ -14,6 +14,10 @@ use super::flight::{Flight, Wish, current};
 /// * A method that changes something (`write`, `rename`, `create`, `fsync`, ...) goes on, so that
 ///   nothing is torn in its middle. It can look at the token, and end early by itself.
 ///
+/// The kernel does not tell of everybody: what it reads ahead for its cache, or writes back from it,
+/// is asked for by nobody in particular. Whoever waits for the cache ends at once by a deadly signal,
+/// and the method goes on.
+///
 /// A method may say otherwise for a part of itself: within [`shield`](Self::shield) nothing is
 /// dropped, within [`interruptible`](Self::interruptible) anything is.
 ///

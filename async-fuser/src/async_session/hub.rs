@@ -1,9 +1,10 @@
 //! What all requests of a session have in common.
 
+use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -30,6 +31,8 @@ pub(crate) struct Hub {
     /// How many hold on to the filesystem.
     present: AtomicUsize,
     all_gone: Notify,
+    /// What a floor above keeps for the session.
+    local: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 /// How much may go on at the same time, and for how long.
@@ -65,6 +68,7 @@ impl Hub {
             now: AtomicU64::new(clock()),
             present: AtomicUsize::new(0),
             all_gone: Notify::new(),
+            local: OnceLock::new(),
         }
     }
 
@@ -162,6 +166,11 @@ impl Hub {
             flights.iter().filter_map(Weak::upgrade).filter_map(|flight| flight.listed()).collect();
         listed.sort_by_key(|request| std::cmp::Reverse(request.age()));
         listed
+    }
+
+    /// The one value that is kept for the session; `None` if it is of another type.
+    pub(super) fn local<T: Any + Default + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.local.get_or_init(|| Arc::<T>::default()).clone().downcast().ok()
     }
 
     /// Whether nobody holds on to the filesystem.

@@ -17,6 +17,12 @@ pub(crate) enum Family {
     Flock,
 }
 
+impl Family {
+    pub(crate) fn of(flock: bool) -> Self {
+        if flock { Self::Flock } else { Self::Posix }
+    }
+}
+
 /// What is locked: an inode, for one family.
 pub(crate) type File = (u64, Family);
 
@@ -46,38 +52,71 @@ impl<W> Locks<W> {
         Self { files: HashMap::new(), interrupts: VecDeque::new() }
     }
 
-    /// Take `lock`. When somebody is in the way it is waited for, if `wait` has a number for
-    /// [`interrupt`](Self::interrupt); `EAGAIN` otherwise.
+    /// Take `lock` if nobody is in the way; `EAGAIN` otherwise.
+    pub(crate) fn try_acquire(&mut self, file: File, lock: Lock) -> Result<Due<W>, Errno> {
+        if lock.start > lock.end {
+            return Err(Errno::EINVAL);
+        }
+        if self.conflict(file, &lock).is_some() {
+            return Err(Errno::EAGAIN);
+        }
+        let locked = self.files.entry(file).or_default();
+        locked.set(lock);
+        Ok(locked.wake())
+    }
+
+    /// Take `lock` for `waiter`, who has its answer now or, if somebody is in the way, later. Until
+    /// then it waits under `number`, for [`interrupt`](Self::interrupt).
     ///
     /// `EDEADLK` when those in the way wait for `lock`'s owner themselves.
-    pub(crate) fn acquire(
+    pub(crate) fn acquire(&mut self, file: File, lock: Lock, number: u64, waiter: W) -> Due<W> {
+        let error = match self.try_acquire(file, lock) {
+            Ok(mut due) => {
+                due.insert(0, (waiter, Ok(())));
+                return due;
+            }
+            Err(Errno::EAGAIN) if self.interrupts.contains(&number) => Errno::EINTR,
+            Err(Errno::EAGAIN) if self.would_deadlock(file, lock) => Errno::EDEADLK,
+            Err(Errno::EAGAIN) => {
+                self.queue(file, Waiting { lock, number, waiter: Some(waiter), tries: false });
+                return Vec::new();
+            }
+            Err(error) => error,
+        };
+        vec![(waiter, Err(error))]
+    }
+
+    /// Take `lock` for somebody who tries again when `waiter` is told to. Nothing is taken behind
+    /// its back: until it has tried with success, or has [withdrawn](Self::withdraw), it waits.
+    ///
+    /// `None` while somebody is in the way; `EDEADLK` as in [`acquire`](Self::acquire).
+    pub(crate) fn attempt(
         &mut self,
         file: File,
         lock: Lock,
-        wait: Option<u64>,
+        number: u64,
         waiter: W,
-    ) -> Due<W> {
-        if lock.start > lock.end {
-            return vec![(waiter, Err(Errno::EINVAL))];
+    ) -> Result<Option<Due<W>>, Errno> {
+        match self.try_acquire(file, lock) {
+            Ok(due) => {
+                self.withdraw(file, number);
+                Ok(Some(due))
+            }
+            Err(Errno::EAGAIN) if self.would_deadlock(file, lock) => Err(Errno::EDEADLK),
+            Err(Errno::EAGAIN) => {
+                self.queue(file, Waiting { lock, number, waiter: Some(waiter), tries: true });
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
-        if self.conflict(file, &lock).is_none() {
-            let locked = self.files.entry(file).or_default();
-            locked.set(lock);
-            let mut due = locked.wake();
-            due.insert(0, (waiter, Ok(())));
-            return due;
+    }
+
+    /// Whoever waits for this file with this number has given up.
+    pub(crate) fn withdraw(&mut self, file: File, number: u64) {
+        if let Some(locked) = self.files.get_mut(&file) {
+            locked.waiting.retain(|waiting| waiting.number != number);
+            self.tidy(file);
         }
-        let Some(number) = wait else {
-            return vec![(waiter, Err(Errno::EAGAIN))];
-        };
-        if self.interrupts.contains(&number) {
-            return vec![(waiter, Err(Errno::EINTR))];
-        }
-        if file.1 == Family::Posix && self.would_deadlock(file, lock) {
-            return vec![(waiter, Err(Errno::EDEADLK))];
-        }
-        self.files.entry(file).or_default().waiting.push(Waiting { lock, number, waiter });
-        Vec::new()
     }
 
     /// Whoever waits with this number waits no longer: `EINTR`.
@@ -85,7 +124,8 @@ impl<W> Locks<W> {
         for locked in self.files.values_mut() {
             if let Some(place) = locked.waiting.iter().position(|waiting| waiting.number == number)
             {
-                return vec![(locked.waiting.remove(place).waiter, Err(Errno::EINTR))];
+                let waiter = locked.waiting.remove(place).waiter;
+                return waiter.map(|waiter| (waiter, Err(Errno::EINTR))).into_iter().collect();
             }
         }
         if self.interrupts.len() == EARLY {
@@ -102,9 +142,7 @@ impl<W> Locks<W> {
         };
         locked.cut(owner, start, end);
         let due = locked.wake();
-        if locked.held.is_empty() && locked.waiting.is_empty() {
-            self.files.remove(&file);
-        }
+        self.tidy(file);
         due
     }
 
@@ -113,8 +151,28 @@ impl<W> Locks<W> {
         self.files.get(&file)?.conflicts(wanted).next().copied()
     }
 
-    /// Whether waiting for `wanted` would close a circle of owners waiting for one another.
+    /// Let somebody wait; who does already keeps its place.
+    fn queue(&mut self, file: File, new: Waiting<W>) {
+        let waiting = &mut self.files.entry(file).or_default().waiting;
+        match waiting.iter_mut().find(|waiting| waiting.number == new.number) {
+            Some(known) => *known = new,
+            None => waiting.push(new),
+        }
+    }
+
+    fn tidy(&mut self, file: File) {
+        let is_free = |locked: &Locked<W>| locked.held.is_empty() && locked.waiting.is_empty();
+        if self.files.get(&file).is_some_and(is_free) {
+            self.files.remove(&file);
+        }
+    }
+
+    /// Whether waiting for `wanted` would close a circle of owners waiting for one another. Asked
+    /// of POSIX locks alone: who waits for a `flock` is an open file, which may hold others.
     fn would_deadlock(&self, file: File, wanted: Lock) -> bool {
+        if file.1 != Family::Posix {
+            return false;
+        }
         let mut seen = HashSet::new();
         let mut ahead = vec![(file, wanted)];
         while let Some((file, lock)) = ahead.pop() {
@@ -154,7 +212,10 @@ struct Locked<W> {
 struct Waiting<W> {
     lock: Lock,
     number: u64,
-    waiter: W,
+    /// `None` once it has been told to try.
+    waiter: Option<W>,
+    /// It takes the lock itself, and is only told when to try.
+    tries: bool,
 }
 
 impl<W> Default for Locked<W> {
@@ -219,14 +280,20 @@ impl<W> Locked<W> {
     fn wake(&mut self) -> Due<W> {
         let mut due = Vec::new();
         let mut next = 0;
-        while let Some(waiting) = self.waiting.get(next) {
-            if self.conflicts(&waiting.lock).next().is_some() {
+        while let Some(Waiting { lock, tries, .. }) = self.waiting.get(next) {
+            if self.conflicts(lock).next().is_some() {
+                next += 1;
+                continue;
+            }
+            if *tries {
+                let told = self.waiting[next].waiter.take();
+                due.extend(told.map(|waiter| (waiter, Ok(()))));
                 next += 1;
                 continue;
             }
             let Waiting { lock, waiter, .. } = self.waiting.remove(next);
             self.set(lock);
-            due.push((waiter, Ok(())));
+            due.extend(waiter.map(|waiter| (waiter, Ok(()))));
             // What its owner held there may have been in somebody's way.
             next = 0;
         }
@@ -256,9 +323,9 @@ mod tests {
 
     /// Take a lock at once, or say why not.
     fn take(locks: &mut Locks<&'static str>, lock: Lock) -> Result<(), Errno> {
-        let due = locks.acquire(FILE, lock, None, "me");
-        assert_eq!(due.len(), 1, "nobody else was waiting");
-        due[0].1
+        let due = locks.try_acquire(FILE, lock)?;
+        assert_eq!(due, [], "nobody else was waiting");
+        Ok(())
     }
 
     fn held(locks: &Locks<&'static str>) -> Vec<(u64, bool, u64, u64)> {
@@ -306,7 +373,7 @@ mod tests {
         let mut locks = Locks::new();
         take(&mut locks, read(1, 0, 9)).unwrap();
         take(&mut locks, read(2, 0, 9)).unwrap();
-        assert_eq!(locks.acquire(FILE, write(3, 0, 0), Some(1), "third"), []);
+        assert_eq!(locks.acquire(FILE, write(3, 0, 0), 1, "third"), []);
         assert_eq!(locks.release(FILE, 1, 0, END), []);
         assert_eq!(locks.release(FILE, 2, 0, END), [("third", Ok(()))]);
         assert_eq!(held(&locks), [(3, true, 0, 0)]);
@@ -317,9 +384,9 @@ mod tests {
         let mut locks = Locks::new();
         take(&mut locks, write(1, 0, END)).unwrap();
         for (owner, name) in [(2, "two"), (3, "three"), (4, "four")] {
-            locks.acquire(FILE, read(owner, 0, 9), Some(1), name);
+            locks.acquire(FILE, read(owner, 0, 9), owner, name);
         }
-        locks.acquire(FILE, write(5, 5, 5), Some(1), "five");
+        locks.acquire(FILE, write(5, 5, 5), 5, "five");
         let due = locks.release(FILE, 1, 0, END);
         assert_eq!(due, [("two", Ok(())), ("three", Ok(())), ("four", Ok(()))]);
     }
@@ -328,23 +395,21 @@ mod tests {
     fn a_downgrade_lets_readers_in() {
         let mut locks = Locks::new();
         take(&mut locks, write(1, 0, 9)).unwrap();
-        locks.acquire(FILE, read(2, 0, 9), Some(1), "reader");
-        let due = locks.acquire(FILE, read(1, 0, 9), None, "me");
-        assert_eq!(due, [("me", Ok(())), ("reader", Ok(()))]);
+        locks.acquire(FILE, read(2, 0, 9), 1, "reader");
+        assert_eq!(locks.try_acquire(FILE, read(1, 0, 9)), Ok(vec![("reader", Ok(()))]));
     }
 
     #[test]
     fn a_circle_of_waiters_is_refused() {
         let mut locks = Locks::new();
-        locks.acquire(FILE, write(1, 0, 0), None, "");
-        locks.acquire(FILE, write(2, 1, 1), None, "");
-        locks.acquire(OTHER, write(3, 0, 0), None, "");
-        assert_eq!(locks.acquire(FILE, write(1, 1, 1), Some(1), "one"), []);
-        assert_eq!(locks.acquire(OTHER, write(2, 0, 0), Some(1), "two"), []);
-        assert_eq!(
-            locks.acquire(FILE, write(3, 0, 0), Some(1), "three"),
-            [("three", Err(Errno::EDEADLK))]
-        );
+        take(&mut locks, write(1, 0, 0)).unwrap();
+        take(&mut locks, write(2, 1, 1)).unwrap();
+        locks.try_acquire(OTHER, write(3, 0, 0)).unwrap();
+        assert_eq!(locks.acquire(FILE, write(1, 1, 1), 1, "one"), []);
+        assert_eq!(locks.acquire(OTHER, write(2, 0, 0), 2, "two"), []);
+        let closing = write(3, 0, 0);
+        assert_eq!(locks.acquire(FILE, closing, 3, "three"), [("three", Err(Errno::EDEADLK))]);
+        assert_eq!(locks.attempt(FILE, closing, 3, "three"), Err(Errno::EDEADLK));
         assert_eq!(locks.release(OTHER, 3, 0, END), [("two", Ok(()))]);
     }
 
@@ -352,12 +417,12 @@ mod tests {
     fn an_interrupt_ends_the_waiting_even_if_it_comes_first() {
         let mut locks = Locks::new();
         take(&mut locks, write(1, 0, 9)).unwrap();
-        assert_eq!(locks.acquire(FILE, write(2, 0, 9), Some(20), "two"), []);
-        assert_eq!(locks.acquire(FILE, write(3, 0, 9), Some(30), "three"), []);
+        assert_eq!(locks.acquire(FILE, write(2, 0, 9), 20, "two"), []);
+        assert_eq!(locks.acquire(FILE, write(3, 0, 9), 30, "three"), []);
         assert_eq!(locks.interrupt(20), [("two", Err(Errno::EINTR))]);
         assert_eq!(locks.interrupt(20), []);
         assert_eq!(locks.interrupt(40), []);
-        let due = locks.acquire(FILE, write(4, 0, 9), Some(40), "four");
+        let due = locks.acquire(FILE, write(4, 0, 9), 40, "four");
         assert_eq!(due, [("four", Err(Errno::EINTR))]);
         assert_eq!(locks.release(FILE, 1, 0, END), [("three", Ok(()))]);
         for number in 0..1000 {
@@ -367,11 +432,38 @@ mod tests {
     }
 
     #[test]
+    fn who_takes_a_lock_itself_is_told_when_and_is_given_nothing() {
+        let mut locks = Locks::new();
+        take(&mut locks, write(1, 0, 9)).unwrap();
+        assert_eq!(locks.attempt(FILE, write(2, 0, 9), 2, "two"), Ok(None));
+        assert_eq!(locks.attempt(FILE, write(3, 0, 9), 3, "three"), Ok(None));
+        assert_eq!(locks.release(FILE, 1, 0, END), [("two", Ok(())), ("three", Ok(()))]);
+        assert_eq!(held(&locks), []);
+        assert_eq!(locks.attempt(FILE, write(3, 0, 9), 3, "again"), Ok(Some(vec![])));
+        assert_eq!(locks.attempt(FILE, write(2, 0, 9), 2, "again"), Ok(None));
+        assert_eq!(locks.release(FILE, 3, 0, END), [("again", Ok(()))]);
+        assert_eq!(locks.release(FILE, 3, 0, END), [], "it is told once");
+        locks.withdraw(FILE, 2);
+        assert!(locks.files.is_empty());
+    }
+
+    #[test]
+    fn who_withdraws_is_in_nobodys_way() {
+        let mut locks = Locks::new();
+        take(&mut locks, write(1, 0, 9)).unwrap();
+        assert_eq!(locks.attempt(FILE, write(2, 0, 9), 2, "two"), Ok(None));
+        assert_eq!(locks.acquire(FILE, write(3, 0, 9), 3, "three"), []);
+        locks.withdraw(FILE, 2);
+        locks.withdraw(OTHER, 3);
+        assert_eq!(locks.release(FILE, 1, 0, END), [("three", Ok(()))]);
+        assert_eq!(held(&locks), [(3, true, 0, 9)]);
+    }
+
+    #[test]
     fn the_two_families_do_not_see_each_other() {
         let mut locks = Locks::new();
-        locks.acquire(FILE, write(1, 0, END), None, "");
-        let due = locks.acquire((1, Family::Flock), write(2, 0, END), None, "flock");
-        assert_eq!(due, [("flock", Ok(()))]);
+        take(&mut locks, write(1, 0, END)).unwrap();
+        assert_eq!(locks.try_acquire((1, Family::Flock), write(2, 0, END)), Ok(vec![]));
     }
 
     #[test]

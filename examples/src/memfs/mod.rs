@@ -2,12 +2,15 @@
 //!
 //! Two storeys. Below, `Store` and what belongs to it keep the files: methods
 //! named after system calls that take plain values and return `Result`s. They have heard of
-//! attributes and error numbers, not of requests and replies. Above, `sync.rs` connects them to the
-//! kernel through [`Filesystem`](async_fuser::Filesystem), a few lines for each operation.
+//! attributes and error numbers, not of requests and replies. Above, two faces connect them to the
+//! kernel, a few lines for each operation: `sync.rs` is a [`Filesystem`](async_fuser::Filesystem),
+//! `asynchronous.rs` an [`AsyncFilesystem`](async_fuser::AsyncFilesystem).
 //!
 //! | file | about |
 //! |---|---|
-//! | `sync.rs`, `replies.rs` | the trait: requests in, replies out |
+//! | `sync.rs`, `replies.rs` | the sync trait: requests in, replies out |
+//! | `asynchronous.rs` | the asynchronous trait: requests in, answers out |
+//! | `requests.rs` | what both have to say |
 //! | `store.rs` | the storage as a whole |
 //! | `names.rs`, `rename.rs` | looking up, making, linking, removing, listing, renaming |
 //! | `attr.rs`, `perm.rs`, `xattr.rs` | attributes, permissions, extended attributes |
@@ -23,6 +26,7 @@ pub use usage::Limits;
 
 use store::Store;
 
+mod asynchronous;
 mod attr;
 mod data;
 mod dir;
@@ -33,6 +37,7 @@ mod node;
 mod perm;
 mod rename;
 mod replies;
+mod requests;
 mod store;
 mod sync;
 #[cfg(test)]

@@ -2,14 +2,16 @@
 //! [`rename`](super::rename), [`attr`](super::attr), [`file`](super::file), [`xattr`](super::xattr).
 
 use std::fs;
+use std::future::poll_fn;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::task::Poll;
 
 use async_fuser::{Errno, FileAttr, FileType, Generation};
 
 use super::data::PAGE;
-use super::locks::{Family, Lock, Locks};
+use super::locks::{Due, Family, File, Lock, Locks};
 use super::node::{Body, Meta, Node};
 use super::perm::Caller;
 use super::tree::{ROOT, Tree};
@@ -85,28 +87,68 @@ impl Store {
         }
     }
 
-    /// Take a lock for `waiter`, who is told now or, if it may `wait` under a number, later.
-    pub(crate) fn lock(
+    /// Take a lock if nobody is in its way, `EAGAIN` otherwise; or give up what is held there if
+    /// `typ` is `F_UNLCK`.
+    pub(crate) fn set_lock(
+        &self,
+        ino: u64,
+        family: Family,
+        typ: i32,
+        lock: Lock,
+    ) -> Result<(), Errno> {
+        if typ == libc::F_UNLCK {
+            self.unlock(ino, family, lock.owner, lock.start, lock.end);
+            return Ok(());
+        }
+        let due = self.locks().try_acquire((ino, family), lock)?;
+        tell(due);
+        Ok(())
+    }
+
+    /// Take a lock for `waiter`, who is told now or, when nobody is in its way any more, later.
+    /// Until then it waits under `number`.
+    pub(crate) fn lock(&self, ino: u64, family: Family, lock: Lock, number: u64, waiter: Waiter) {
+        let due = self.locks().acquire((ino, family), lock, number, waiter);
+        tell(due);
+    }
+
+    /// Take a lock when nobody is in its way. `number` is nobody else's.
+    ///
+    /// Where the future is dropped before it is ready, the lock has not been taken, and nobody
+    /// waits for it any more.
+    pub(crate) async fn lock_when_free(
         &self,
         ino: u64,
         family: Family,
         lock: Lock,
-        wait: Option<u64>,
-        waiter: Waiter,
-    ) {
-        let due = self.locks().acquire((ino, family), lock, wait, waiter);
-        due.into_iter().for_each(|(waiter, result)| waiter.tell(result));
+        number: u64,
+    ) -> Result<(), Errno> {
+        let queued = Queued { store: self, file: (ino, family), number };
+        poll_fn(|cx| {
+            let waker = cx.waker().clone();
+            let waiter = Waiter::new(move |_| waker.wake());
+            let attempt = self.locks().attempt(queued.file, lock, number, waiter);
+            Poll::Ready(match attempt {
+                Ok(Some(due)) => {
+                    tell(due);
+                    Ok(())
+                }
+                Ok(None) => return Poll::Pending,
+                Err(error) => Err(error),
+            })
+        })
+        .await
     }
 
     /// Whoever waits for a lock under this number is told that it was interrupted.
     pub(crate) fn interrupt(&self, number: u64) {
         let due = self.locks().interrupt(number);
-        due.into_iter().for_each(|(waiter, result)| waiter.tell(result));
+        tell(due);
     }
 
     pub(crate) fn unlock(&self, ino: u64, family: Family, owner: u64, start: u64, end: u64) {
         let due = self.locks().release((ino, family), owner, start, end);
-        due.into_iter().for_each(|(waiter, result)| waiter.tell(result));
+        tell(due);
     }
 
     /// A lock that keeps `wanted` from being taken.
@@ -136,7 +178,7 @@ impl Store {
         self.handles.fetch_add(1, Relaxed)
     }
 
-    fn locks(&self) -> std::sync::MutexGuard<'_, Locks<Waiter>> {
+    fn locks(&self) -> MutexGuard<'_, Locks<Waiter>> {
         lock(&self.locks)
     }
 }
@@ -148,7 +190,24 @@ impl Entry {
     }
 }
 
-/// Who is told that a lock was granted or refused.
+/// Somebody in a queue for a lock, until it is dropped.
+struct Queued<'a> {
+    store: &'a Store,
+    file: File,
+    number: u64,
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.store.locks().withdraw(self.file, self.number);
+    }
+}
+
+fn tell(due: Due<Waiter>) {
+    due.into_iter().for_each(|(waiter, result)| waiter.tell(result));
+}
+
+/// Who is told that a lock was granted or refused, or may be tried for again.
 pub(crate) struct Waiter(Box<dyn FnOnce(Result<(), Errno>) + Send>);
 
 impl Waiter {

@@ -1,4 +1,4 @@
-//! [`MemFs`] as the kernel sees it: each request becomes a call to the storage, its result a reply.
+//! [`MemFs`] on the sync face: each request becomes a call to the storage, its result a reply.
 
 use std::ffi::OsStr;
 use std::io;
@@ -7,16 +7,15 @@ use std::time::SystemTime;
 
 use async_fuser::{
     AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags,
-    Generation, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags,
-    ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry,
-    ReplyIoctl, ReplyLock, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyStatx, ReplyWrite, ReplyXattr,
-    Request, RequestId, StatxMask, TimeOrNow, WriteFlags,
+    Generation, INodeNo, IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr,
+    ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl,
+    ReplyLock, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyStatx, ReplyWrite, ReplyXattr, Request,
+    RequestId, StatxMask, TimeOrNow, WriteFlags,
 };
 
 use super::MemFs;
 use super::attr::Changes;
 use super::data::PAGE;
-use super::file::WriteMode;
 use super::locks::{Family, Lock};
 use super::names::NAME_MAX;
 use super::rename::Place;
@@ -26,11 +25,7 @@ use super::store::Waiter;
 /// What is left out needs nothing done: `fsync`, as no place is safer than the one the data is in.
 impl Filesystem for MemFs {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        let offered = config.capabilities() & self.capabilities();
-        self.options.writeback &= offered.contains(InitFlags::FUSE_WRITEBACK_CACHE);
-        config.add_capabilities(offered).map_err(|refused| {
-            io::Error::other(format!("the kernel offers {refused:?}, this library refuses them"))
-        })
+        self.negotiate(config)
     }
 
     fn interrupt(&self, _req: &Request, unique: RequestId) {
@@ -232,11 +227,7 @@ impl Filesystem for MemFs {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let mode = WriteMode {
-            kill_privileges: write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID),
-            keep_times: self.options.writeback
-                && write_flags.contains(WriteFlags::FUSE_WRITE_CACHE),
-        };
+        let mode = self.write_mode(write_flags);
         replies::written(reply, self.store.write(ino.0, offset, data, mode));
     }
 
@@ -248,12 +239,7 @@ impl Filesystem for MemFs {
         lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        if self.options.kernel_locks {
-            // Then there is nothing to do here, and the kernel need not ask again.
-            return reply.error(Errno::ENOSYS);
-        }
-        self.store.flush(ino.0, lock_owner.0);
-        reply.ok();
+        replies::done(reply, self.closed(ino, lock_owner));
     }
 
     fn release(
@@ -266,10 +252,7 @@ impl Filesystem for MemFs {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        if let Some(owner) = lock_owner {
-            self.store.unlock(ino.0, Family::Flock, owner.0, 0, u64::MAX);
-        }
-        self.store.release(ino.0);
+        self.released(ino, lock_owner);
         reply.ok();
     }
 
@@ -380,13 +363,9 @@ impl Filesystem for MemFs {
         pid: u32,
         reply: ReplyLock,
     ) {
-        let exclusive = typ == libc::F_WRLCK;
-        let wanted = Lock { owner: lock_owner.0, pid, exclusive, start, end };
+        let wanted = Lock::asked(lock_owner, pid, typ, start, end);
         match self.store.conflicting_lock(ino.0, &wanted) {
-            Some(Lock { start, end, exclusive, pid, .. }) => {
-                let typ = if exclusive { libc::F_WRLCK } else { libc::F_RDLCK };
-                reply.locked(start, end, typ, pid);
-            }
+            Some(lock) => reply.locked(lock.start, lock.end, lock.typ(), lock.pid),
             None => reply.locked(start, end, libc::F_UNLCK, 0),
         }
     }
@@ -405,15 +384,12 @@ impl Filesystem for MemFs {
         flock: bool,
         reply: ReplyEmpty,
     ) {
-        let family = if flock { Family::Flock } else { Family::Posix };
-        if typ == libc::F_UNLCK {
-            self.store.unlock(ino.0, family, lock_owner.0, start, end);
-            return reply.ok();
+        let (family, lock) = (Family::of(flock), Lock::asked(lock_owner, pid, typ, start, end));
+        if !sleep || typ == libc::F_UNLCK {
+            return replies::done(reply, self.store.set_lock(ino.0, family, typ, lock));
         }
-        let lock = Lock { owner: lock_owner.0, pid, exclusive: typ == libc::F_WRLCK, start, end };
-        let wait = sleep.then(|| req.unique().0);
         let waiter = Waiter::new(|result| replies::done(reply, result));
-        self.store.lock(ino.0, family, lock, wait, waiter);
+        self.store.lock(ino.0, family, lock, req.unique().0, waiter);
     }
 
     fn ioctl(
@@ -452,11 +428,7 @@ impl Filesystem for MemFs {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        if self.options.writeback {
-            // What the kernel has not sent yet would be taken for a hole. It makes do without an answer.
-            return reply.error(Errno::ENOSYS);
-        }
-        replies::offset(reply, self.store.lseek(ino.0, offset, whence));
+        replies::offset(reply, self.next_place(ino, offset, whence));
     }
 
     fn copy_file_range(

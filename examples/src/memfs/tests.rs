@@ -2,7 +2,9 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, UNIX_EPOCH};
 
 use async_fuser::{Errno, FileType, RenameFlags, TimeOrNow};
@@ -351,20 +353,66 @@ fn extended_attributes_have_their_namespaces_and_limits() {
 fn a_lock_is_granted_to_the_one_who_waited() {
     let store = store();
     let (sender, receiver) = mpsc::channel();
-    let ask = |owner: u64, wait| {
-        let sender = sender.clone();
-        let lock = Lock { owner, pid: 1, exclusive: true, start: 0, end: 9 };
-        let waiter = Waiter::new(move |result| sender.send((owner, result)).unwrap());
-        store.lock(5, Family::Posix, lock, wait, waiter);
+    let lock = |owner| Lock { owner, pid: 1, exclusive: true, start: 0, end: 9 };
+    let ask = |owner| {
+        let taken = store.set_lock(5, Family::Posix, libc::F_WRLCK, lock(owner));
+        sender.send((owner, taken)).unwrap();
     };
-    ask(1, None);
-    ask(2, Some(22));
-    ask(3, None);
-    ask(4, Some(44));
+    let wait = |owner, number| {
+        let sender = sender.clone();
+        let waiter = Waiter::new(move |result| sender.send((owner, result)).unwrap());
+        store.lock(5, Family::Posix, lock(owner), number, waiter);
+    };
+    ask(1);
+    wait(2, 22);
+    ask(3);
+    wait(4, 44);
     store.interrupt(44);
     store.flush(5, 1);
     let told: Vec<_> = receiver.try_iter().collect();
     assert_eq!(told, [(1, Ok(())), (3, Err(Errno::EAGAIN)), (4, Err(Errno::EINTR)), (2, Ok(()))]);
+}
+
+#[test]
+fn a_wait_for_a_lock_that_is_dropped_takes_nothing_and_is_in_nobodys_way() {
+    let store = store();
+    let lock = |owner| Lock { owner, pid: 1, exclusive: true, start: 0, end: 9 };
+    let holder = || store.conflicting_lock(5, &lock(0)).map(|held| held.owner);
+    let wait = |owner| Box::pin(store.lock_when_free(5, Family::Posix, lock(owner), owner));
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    let mut cx = Context::from_waker(&waker);
+
+    store.set_lock(5, Family::Posix, libc::F_WRLCK, lock(1)).unwrap();
+    let mut waits = [2, 3, 4].map(wait);
+    assert!(waits.iter_mut().all(|wait| wait.as_mut().poll(&mut cx).is_pending()));
+    let [second, third, mut fourth] = waits;
+    drop(second);
+    store.flush(5, 1);
+    assert_eq!((woken.times(), holder()), (2, None), "told, and given nothing");
+    // It was told that the lock is free, and goes without having taken it.
+    drop(third);
+    assert_eq!(holder(), None);
+    assert_eq!(fourth.as_mut().poll(&mut cx), Poll::Ready(Ok(())));
+    drop(fourth);
+    assert_eq!(holder(), Some(4));
+    store.flush(5, 4);
+    assert_eq!((woken.times(), holder()), (2, None), "nobody is left in the queue");
+}
+
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Woken {
+    fn times(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
 }
 
 #[test]

@@ -11,13 +11,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use async_fuser::{InitFlags, MountOption, Session, SessionACL};
+use async_fuser::lib_async::AsyncSessionBuilder;
+use async_fuser::{Config, InitFlags, MountOption, Session, SessionACL};
 use log::{LevelFilter, Log, Metadata, Record};
-use tests::{Init, Probe, ProbeOptions, sys};
+use tests::{AsyncProbe, Init, Probe, ProbeOptions, Watch, Workers, sys, without_tasks};
 
 const USAGE: &str = "probe_daemon MOUNTPOINT [--threads N] [--clone-fd] [--acl all|root|owner] \
     [--auto-unmount] [--default-permissions] [--recover-stale] [--slow MS] [--backing FILE] \
-    [--init fails|panics] [--spawn PROGRAM ARGUMENT] [--abort-error] [--background] [--storm]";
+    [--init fails|panics] [--spawn PROGRAM ARGUMENT] [--abort-error] [--background] [--storm] \
+    [--async current|two] [--signals] [--drain MS] [--writeback]";
 
 fn main() -> ExitCode {
     log::set_logger(&ToStderr).expect("the only logger");
@@ -37,6 +39,7 @@ fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let mut options = ProbeOptions::default();
     let mut config = Probe::config();
     let (mut child, mut background, mut storm) = (None, false, false);
+    let mut asynchronous = Asynchronous::default();
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(USAGE);
         match arg.as_str() {
@@ -66,40 +69,91 @@ fn serve() -> Result<(), Box<dyn std::error::Error>> {
             }
             "--spawn" => child = Some((value()?, value()?)),
             "--background" => background = true,
+            "--async" => {
+                asynchronous.workers = match value()?.as_str() {
+                    "current" => Some(Workers::Current),
+                    "two" => Some(Workers::Two),
+                    _ => return Err(USAGE.into()),
+                }
+            }
+            "--signals" => asynchronous.signals = true,
+            "--drain" => asynchronous.drain = Some(Duration::from_millis(value()?.parse()?)),
+            "--writeback" => options.capabilities |= InitFlags::FUSE_WRITEBACK_CACHE,
             _ => return Err(USAGE.into()),
         }
     }
-    let (probe, watch) = Probe::new(options);
-    let session = Session::new(probe, mountpoint, &config)?;
-    if let Some((program, argument)) = child {
-        let child = std::process::Command::new(program).arg(argument).spawn()?;
-        println!("child {}", child.id());
-    }
-    if storm {
-        let signals = Arc::new(AtomicUsize::new(0));
-        signal_all_threads(signals.clone())?;
-        thread::spawn(move || {
-            while signals.load(Ordering::Relaxed) < 1000 {
-                thread::sleep(Duration::from_millis(1));
-            }
-            println!("1000 signals");
-        });
-    }
-    println!("ready");
-    if background {
-        // As a program does that has something else to do: the session is on other threads.
-        let session = session.spawn()?;
-        while !session.guard.is_finished() {
-            thread::sleep(Duration::from_millis(5));
+    let begin = || -> Result<(), Box<dyn std::error::Error>> {
+        if let Some((program, argument)) = child {
+            let child = std::process::Command::new(program).arg(argument).spawn()?;
+            println!("child {}", child.id());
         }
-        session.join()?;
+        if storm {
+            let signals = Arc::new(AtomicUsize::new(0));
+            signal_all_threads(signals.clone())?;
+            thread::spawn(move || {
+                while signals.load(Ordering::Relaxed) < 1000 {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                println!("1000 signals");
+            });
+        }
+        println!("ready");
+        Ok(())
+    };
+    let watch = if asynchronous.workers.is_some() {
+        asynchronous.serve(options, &mountpoint, &config, begin)?
     } else {
-        session.run()?;
-    }
+        let (probe, watch) = Probe::new(options);
+        let session = Session::new(probe, mountpoint, &config)?;
+        begin()?;
+        if background {
+            // As a program does that has something else to do: the session is on other threads.
+            let session = session.spawn()?;
+            while !session.guard.is_finished() {
+                thread::sleep(Duration::from_millis(5));
+            }
+            session.join()?;
+        } else {
+            session.run()?;
+        }
+        watch
+    };
     println!("open {} {:?}", watch.open_handles(), watch.all_calls());
     watch.assert_ended_well();
     println!("ended well");
     Ok(())
+}
+
+/// How the asynchronous engine serves.
+#[derive(Default)]
+struct Asynchronous {
+    workers: Option<Workers>,
+    signals: bool,
+    drain: Option<Duration>,
+}
+
+impl Asynchronous {
+    fn serve(
+        self,
+        options: ProbeOptions,
+        mountpoint: &str,
+        config: &Config,
+        begin: impl FnOnce() -> Result<(), Box<dyn std::error::Error>>,
+    ) -> Result<Watch, Box<dyn std::error::Error>> {
+        let runtime = self.workers.unwrap_or(Workers::Current).runtime();
+        let (probe, watch) = AsyncProbe::new(options);
+        let mut builder = AsyncSessionBuilder::new(probe).config(config).signals(self.signals);
+        if let Some(drain) = self.drain {
+            builder = builder.drain(drain);
+        }
+        runtime.block_on(async {
+            let session = builder.spawn(mountpoint).await?;
+            begin()?;
+            Ok::<_, Box<dyn std::error::Error>>(session.join().await?)
+        })?;
+        runtime.block_on(without_tasks());
+        Ok(watch)
+    }
 }
 
 /// Sends a signal to every thread of this process but one, again and again: whatever waits in a

@@ -49,6 +49,10 @@ impl<'a> Script<'a> {
         self.root
     }
 
+    pub(crate) fn trace(&self) -> Arc<Trace> {
+        self.trace.clone()
+    }
+
     /// Adds lines of somebody else's.
     pub(crate) fn append(&mut self, lines: impl IntoIterator<Item = String>) {
         self.log.extend(lines);
@@ -75,11 +79,15 @@ impl<'a> Script<'a> {
         self.errors();
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
-    fn did<T: Debug>(&mut self, what: impl Into<String>, result: Result<T>) -> Option<T> {
+    pub(crate) fn did<T: Debug>(
+        &mut self,
+        what: impl Into<String>,
+        result: Result<T>,
+    ) -> Option<T> {
         let what = what.into();
         match result {
             Ok(value) => {
@@ -101,13 +109,13 @@ impl<'a> Script<'a> {
         value
     }
 
-    fn open(&mut self, name: &str, flags: OFlag, mode: u32) -> Option<OwnedFd> {
+    pub(crate) fn open(&mut self, name: &str, flags: OFlag, mode: u32) -> Option<OwnedFd> {
         let path = self.at(name);
         let opened = open(&path, flags | OFlag::O_CLOEXEC, Mode::from_bits_truncate(mode));
         self.quietly(format!("open {name} {flags:?} {mode:o}"), opened)
     }
 
-    fn close(&mut self, fd: Option<OwnedFd>) {
+    pub(crate) fn close(&mut self, fd: Option<OwnedFd>) {
         if let Some(fd) = fd {
             let raw = std::os::fd::IntoRawFd::into_raw_fd(fd);
             let closed = nix::unistd::close(raw);
@@ -115,17 +123,17 @@ impl<'a> Script<'a> {
         }
     }
 
-    fn stat(&mut self, name: &str) {
+    pub(crate) fn stat(&mut self, name: &str) {
         let stat = lstat(&self.at(name)).map(|stat| shown(&stat));
         self.did(format!("lstat {name}"), stat);
     }
 
-    fn fstat(&mut self, fd: &OwnedFd) {
+    pub(crate) fn fstat(&mut self, fd: &OwnedFd) {
         let stat = fstat(fd).map(|stat| shown(&stat));
         self.did("fstat", stat);
     }
 
-    fn write(&mut self, fd: &OwnedFd, data: &[u8]) {
+    pub(crate) fn write(&mut self, fd: &OwnedFd, data: &[u8]) {
         let result = write(fd, data);
         self.did(format!("write {}", digest(data)), result);
     }
@@ -141,13 +149,13 @@ impl<'a> Script<'a> {
         self.did(format!("read {len}"), result);
     }
 
-    fn pread(&mut self, fd: &OwnedFd, len: usize, offset: i64) {
+    pub(crate) fn pread(&mut self, fd: &OwnedFd, len: usize, offset: i64) {
         let mut buffer = vec![0; len];
         let result = pread(fd, &mut buffer, offset).map(|len| digest(&buffer[..len]));
         self.did(format!("pread {len} {offset}"), result);
     }
 
-    fn file(&mut self, name: &str, data: &[u8]) {
+    pub(crate) fn file(&mut self, name: &str, data: &[u8]) {
         let fd = self.open(name, OFlag::O_CREAT | OFlag::O_WRONLY, 0o644);
         if let Some(fd) = &fd {
             if !data.is_empty() {
@@ -157,7 +165,7 @@ impl<'a> Script<'a> {
         self.close(fd);
     }
 
-    fn mkdir(&mut self, name: &str) {
+    pub(crate) fn mkdir(&mut self, name: &str) {
         let made = mkdir(&self.at(name), Mode::from_bits_truncate(0o755));
         self.did(format!("mkdir {name}"), made);
     }
@@ -837,7 +845,7 @@ impl<'a> Script<'a> {
     }
 
     /// Waits until the filesystem has recorded such a call, or a blocked thread has ended.
-    fn await_trace<T>(
+    pub(crate) fn await_trace<T>(
         &mut self,
         method: &str,
         part: &str,
@@ -1178,7 +1186,7 @@ pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (0..len as u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
 }
 
-fn range(typ: i32, start: i64, len: i64) -> libc::flock {
+pub(crate) fn range(typ: i32, start: i64, len: i64) -> libc::flock {
     libc::flock {
         l_type: typ as i16,
         l_whence: libc::SEEK_SET as i16,

@@ -2,7 +2,7 @@
 //! its arguments and its answer. Included once for each crate, whose `fuser` is the one above.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fmt::{Debug, Write};
 use std::fs::File;
 use std::io;
@@ -22,6 +22,7 @@ use super::fuser::{
     ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, Session, SessionACL, TimeOrNow,
     WriteFlags, mount, spawn_mount,
 };
+use super::state::{Answer, GENERATION, Lock, brief, ioctl, owner, time, time_or_now};
 use super::{NAME, experimental, program_018};
 use crate::common::{Acl, Kind, Life, Mounted, Note, Side, Spec, Trace, digest, outcome};
 
@@ -40,71 +41,31 @@ pub(crate) const SIDE: Side = Side {
     experimental: experimental::spawn,
 };
 
-type Answer<T> = Result<T, Errno>;
+type State = super::state::State<ReplyEmpty, PollNotifier>;
 
 struct Recorder {
     spec: Spec,
     trace: Arc<Trace>,
     state: Mutex<State>,
+    backing: Mutex<BTreeMap<u64, BackingId>>,
 }
-
-struct State {
-    nodes: BTreeMap<u64, Node>,
-    next_fh: u64,
-    /// Every change is one second after the one before.
-    clock: u64,
-    ticks: bool,
-    locks: Vec<Lock>,
-    waiting: Vec<(Lock, ReplyEmpty)>,
-    polls: Vec<(INodeNo, PollNotifier)>,
-    backing: BTreeMap<u64, BackingId>,
-}
-
-struct Node {
-    attr: FileAttr,
-    content: Content,
-    xattrs: BTreeMap<OsString, Vec<u8>>,
-}
-
-enum Content {
-    File(Vec<u8>),
-    Directory { parent: u64, entries: Vec<(u64, OsString, u64)>, next: u64 },
-    Symlink(PathBuf),
-    Special,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lock {
-    ino: u64,
-    owner: LockOwner,
-    start: u64,
-    end: u64,
-    typ: i32,
-    pid: u32,
-}
-
-const LARGEST_FILE: u64 = 8 << 20;
-const GENERATION: Generation = Generation(7);
 
 impl Recorder {
     fn new(spec: &Spec) -> Self {
-        let mut state = State {
-            nodes: BTreeMap::new(),
-            next_fh: 100,
-            clock: 1_000_000_000,
-            ticks: !spec.stopped_clock,
-            locks: Vec::new(),
-            waiting: Vec::new(),
-            polls: Vec::new(),
-            backing: BTreeMap::new(),
-        };
-        let root = Content::Directory { parent: 1, entries: Vec::new(), next: 3 };
-        state.node(FileType::Directory, 0o755, 0, (0, 0), root);
-        Self { spec: spec.clone(), trace: Arc::default(), state: Mutex::new(state) }
+        Self {
+            spec: spec.clone(),
+            trace: Arc::default(),
+            state: Mutex::new(State::new(!spec.stopped_clock)),
+            backing: Mutex::default(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn backing(&self) -> MutexGuard<'_, BTreeMap<u64, BackingId>> {
+        self.backing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes a line for a call.
@@ -204,312 +165,6 @@ impl Recorder {
     }
 }
 
-impl State {
-    fn handle(&mut self) -> FileHandle {
-        self.next_fh += 1;
-        FileHandle(self.next_fh)
-    }
-
-    fn now(&mut self) -> SystemTime {
-        self.clock += u64::from(self.ticks);
-        UNIX_EPOCH + Duration::new(self.clock, 123_456_789)
-    }
-
-    fn node(
-        &mut self,
-        kind: FileType,
-        perm: u16,
-        rdev: u32,
-        (uid, gid): (u32, u32),
-        content: Content,
-    ) -> FileAttr {
-        let ino = self.nodes.len() as u64 + 1;
-        let now = self.now();
-        let size = match &content {
-            Content::Symlink(target) => target.as_os_str().len() as u64,
-            _ => 0,
-        };
-        let attr = FileAttr {
-            ino: INodeNo(ino),
-            size,
-            blocks: 0,
-            atime: now,
-            mtime: now,
-            ctime: now,
-            crtime: now,
-            kind,
-            perm,
-            nlink: if kind == FileType::Directory { 2 } else { 1 },
-            uid,
-            gid,
-            rdev,
-            blksize: 4096,
-            flags: 0,
-        };
-        self.nodes.insert(ino, Node { attr, content, xattrs: BTreeMap::new() });
-        attr
-    }
-
-    fn get(&mut self, ino: INodeNo) -> Answer<&mut Node> {
-        self.nodes.get_mut(&ino.0).ok_or(Errno::ESTALE)
-    }
-
-    fn entries(&mut self, ino: INodeNo) -> Answer<&mut Vec<(u64, OsString, u64)>> {
-        match &mut self.get(ino)?.content {
-            Content::Directory { entries, .. } => Ok(entries),
-            _ => Err(Errno::ENOTDIR),
-        }
-    }
-
-    fn file(&mut self, ino: INodeNo) -> Answer<&mut Vec<u8>> {
-        match &mut self.get(ino)?.content {
-            Content::File(data) => Ok(data),
-            Content::Directory { .. } => Err(Errno::EISDIR),
-            _ => Err(Errno::EINVAL),
-        }
-    }
-
-    fn find(&mut self, parent: INodeNo, name: &OsStr) -> Answer<FileAttr> {
-        if name.len() > 200 {
-            return Err(Errno::ENAMETOOLONG);
-        }
-        let entries = self.entries(parent)?;
-        let (_, _, ino) = entries.iter().find(|(_, n, _)| n == name).ok_or(Errno::ENOENT)?;
-        let ino = INodeNo(*ino);
-        Ok(self.get(ino)?.attr)
-    }
-
-    fn touch(&mut self, ino: INodeNo) -> Answer<()> {
-        let now = self.now();
-        let node = self.get(ino)?;
-        (node.attr.mtime, node.attr.ctime) = (now, now);
-        Ok(())
-    }
-
-    /// Puts `ino` into a directory, as something new there.
-    fn enter(&mut self, parent: INodeNo, name: &OsStr, ino: INodeNo) -> Answer<()> {
-        self.touch(parent)?;
-        let is_directory = self.get(ino)?.attr.kind == FileType::Directory;
-        let node = self.get(parent)?;
-        if is_directory {
-            node.attr.nlink += 1;
-        }
-        let Content::Directory { entries, next, .. } = &mut node.content else {
-            return Err(Errno::ENOTDIR);
-        };
-        entries.push((*next, name.to_owned(), ino.0));
-        *next += 1;
-        if let Content::Directory { parent: up, .. } = &mut self.get(ino)?.content {
-            *up = parent.0;
-        }
-        Ok(())
-    }
-
-    /// Takes an entry out of a directory; its inode keeps its number of links.
-    fn leave(&mut self, parent: INodeNo, name: &OsStr) -> Answer<INodeNo> {
-        let attr = self.find(parent, name)?;
-        self.entries(parent)?.retain(|(_, n, _)| n != name);
-        self.touch(parent)?;
-        if attr.kind == FileType::Directory {
-            self.get(parent)?.attr.nlink -= 1;
-        }
-        Ok(attr.ino)
-    }
-
-    fn remove(&mut self, parent: INodeNo, name: &OsStr, directory: bool) -> Answer<()> {
-        let attr = self.find(parent, name)?;
-        match (attr.kind == FileType::Directory, directory) {
-            (true, false) => return Err(Errno::EISDIR),
-            (false, true) => return Err(Errno::ENOTDIR),
-            (true, true) if !self.entries(attr.ino)?.is_empty() => return Err(Errno::ENOTEMPTY),
-            _ => {}
-        }
-        self.leave(parent, name)?;
-        let now = self.now();
-        let node = self.get(attr.ino)?;
-        node.attr.nlink -= if directory { 2 } else { 1 };
-        node.attr.ctime = now;
-        Ok(())
-    }
-
-    fn make(
-        &mut self,
-        parent: INodeNo,
-        name: &OsStr,
-        kind: FileType,
-        (perm, rdev): (u16, u32),
-        owner: (u32, u32),
-        content: Content,
-    ) -> Answer<FileAttr> {
-        match self.find(parent, name) {
-            Ok(_) => return Err(Errno::EEXIST),
-            Err(errno) if errno.code() != libc::ENOENT => return Err(errno),
-            Err(_) => {}
-        }
-        let attr = self.node(kind, perm, rdev, owner, content);
-        self.enter(parent, name, attr.ino)?;
-        Ok(attr)
-    }
-
-    fn rename(
-        &mut self,
-        (parent, name): (INodeNo, &OsStr),
-        (newparent, newname): (INodeNo, &OsStr),
-        flags: RenameFlags,
-    ) -> Answer<()> {
-        let source = self.find(parent, name)?;
-        let target = match self.find(newparent, newname) {
-            Ok(target) => Some(target),
-            Err(errno) if errno.code() == libc::ENOENT => None,
-            Err(errno) => return Err(errno),
-        };
-        if flags.contains(RenameFlags::RENAME_EXCHANGE) {
-            let target = target.ok_or(Errno::ENOENT)?;
-            self.leave(parent, name)?;
-            self.leave(newparent, newname)?;
-            self.enter(parent, name, target.ino)?;
-            return self.enter(newparent, newname, source.ino);
-        }
-        if let Some(target) = target {
-            if flags.contains(RenameFlags::RENAME_NOREPLACE) {
-                return Err(Errno::EEXIST);
-            }
-            self.remove(newparent, newname, target.kind == FileType::Directory)?;
-        }
-        self.leave(parent, name)?;
-        self.enter(newparent, newname, source.ino)?;
-        if flags.contains(RenameFlags::RENAME_WHITEOUT) {
-            let owner = (source.uid, source.gid);
-            self.make(parent, name, FileType::CharDevice, (0, 0), owner, Content::Special)?;
-        }
-        Ok(())
-    }
-
-    fn resize(&mut self, ino: INodeNo, size: u64) -> Answer<()> {
-        if size > LARGEST_FILE {
-            return Err(Errno::EFBIG);
-        }
-        self.file(ino)?.resize(size as usize, 0);
-        self.touch(ino)?;
-        let attr = &mut self.get(ino)?.attr;
-        attr.size = size;
-        attr.blocks = size.div_ceil(512);
-        Ok(())
-    }
-
-    fn write(&mut self, ino: INodeNo, offset: u64, data: &[u8]) -> Answer<u32> {
-        let end = offset + data.len() as u64;
-        let size = self.file(ino)?.len() as u64;
-        self.resize(ino, size.max(end))?;
-        self.file(ino)?[offset as usize..end as usize].copy_from_slice(data);
-        Ok(data.len() as u32)
-    }
-
-    fn slice(&mut self, ino: INodeNo, offset: u64, size: u64) -> Answer<Vec<u8>> {
-        let data = self.file(ino)?;
-        let start = offset.min(data.len() as u64) as usize;
-        let end = offset.saturating_add(size).min(data.len() as u64) as usize;
-        Ok(data[start..end].to_vec())
-    }
-
-    fn obstacle(&self, wanted: &Lock) -> Option<Lock> {
-        let stands_in_the_way = |held: &&Lock| {
-            held.ino == wanted.ino
-                && held.owner != wanted.owner
-                && held.start <= wanted.end
-                && wanted.start <= held.end
-                && (held.typ == libc::F_WRLCK || wanted.typ == libc::F_WRLCK)
-        };
-        self.locks.iter().find(stands_in_the_way).copied()
-    }
-
-    /// Sets or removes a lock that nothing stands in the way of.
-    fn lock(&mut self, wanted: Lock) {
-        let mut kept = Vec::new();
-        for held in self.locks.drain(..) {
-            let apart = held.end < wanted.start || wanted.end < held.start;
-            if held.ino != wanted.ino || held.owner != wanted.owner || apart {
-                kept.push(held);
-                continue;
-            }
-            if held.start < wanted.start {
-                kept.push(Lock { end: wanted.start - 1, ..held });
-            }
-            if held.end > wanted.end {
-                kept.push(Lock { start: wanted.end + 1, ..held });
-            }
-        }
-        if wanted.typ != libc::F_UNLCK {
-            kept.push(wanted);
-        }
-        self.locks = kept;
-    }
-
-    /// Those who waited for a lock and now have it.
-    fn unblocked(&mut self) -> Vec<ReplyEmpty> {
-        let mut replies = Vec::new();
-        let mut waiting = std::mem::take(&mut self.waiting);
-        while let Some(at) = waiting.iter().position(|(lock, _)| self.obstacle(lock).is_none()) {
-            let (lock, reply) = waiting.remove(at);
-            self.lock(lock);
-            replies.push(reply);
-        }
-        self.waiting = waiting;
-        replies
-    }
-
-    fn unlock_all(&mut self, ino: INodeNo, owner: LockOwner) -> Vec<ReplyEmpty> {
-        self.locks.retain(|lock| lock.ino != ino.0 || lock.owner != owner);
-        self.unblocked()
-    }
-}
-
-fn brief(attr: &FileAttr) -> String {
-    let FileAttr { ino, size, blocks, kind, perm, nlink, uid, gid, rdev, .. } = attr;
-    let times = [attr.atime, attr.mtime, attr.ctime].map(time).join(" ");
-    format!("{ino} {kind:?} {perm:o} {size}/{blocks} x{nlink} {uid}:{gid} {rdev:#x} {times}")
-}
-
-/// A time relative to 1970, or "now" for what the kernel took from the clock.
-fn time(time: SystemTime) -> String {
-    let now = SystemTime::now();
-    let apart = now.duration_since(time).unwrap_or_else(|error| error.duration());
-    if apart < Duration::from_secs(3600) {
-        return "now".to_owned();
-    }
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => format!("{}.{:09}", after.as_secs(), after.subsec_nanos()),
-        Err(error) => {
-            let before = error.duration();
-            format!("-{}.{:09}", before.as_secs(), before.subsec_nanos())
-        }
-    }
-}
-
-fn time_or_now(wanted: TimeOrNow) -> String {
-    match wanted {
-        TimeOrNow::Now => "Now".to_owned(),
-        TimeOrNow::SpecificTime(specific) => time(specific),
-    }
-}
-
-/// Lock owners are hashes that differ each time: only whether there is one is of interest.
-fn owner(owner: Option<LockOwner>) -> &'static str {
-    if owner.is_some() { "owner" } else { "no owner" }
-}
-
-fn kind_of(mode: u32) -> FileType {
-    match mode & libc::S_IFMT {
-        libc::S_IFIFO => FileType::NamedPipe,
-        libc::S_IFSOCK => FileType::Socket,
-        libc::S_IFCHR => FileType::CharDevice,
-        libc::S_IFBLK => FileType::BlockDevice,
-        libc::S_IFDIR => FileType::Directory,
-        libc::S_IFLNK => FileType::Symlink,
-        _ => FileType::RegularFile,
-    }
-}
-
 fn configure(spec: &Spec, config: &mut KernelConfig) {
     for name in spec.capabilities {
         let flag = InitFlags::from_name(name).expect("a name of a capability");
@@ -587,35 +242,12 @@ impl Filesystem for Recorder {
             mtime.map(time_or_now),
             ctime.map(time)
         );
-        let set = || {
-            let mut state = self.state();
-            if let Some(size) = size {
-                state.resize(ino, size)?;
-            }
-            let now = state.now();
-            let specific = |wanted| match wanted {
-                TimeOrNow::Now => now,
-                TimeOrNow::SpecificTime(time) => time,
-            };
-            let attr = &mut state.get(ino)?.attr;
-            attr.perm = mode.map_or(attr.perm, |mode| (mode & 0o7777) as u16);
-            attr.uid = uid.unwrap_or(attr.uid);
-            attr.gid = gid.unwrap_or(attr.gid);
-            attr.atime = atime.map_or(attr.atime, specific);
-            attr.mtime = mtime.map_or(attr.mtime, specific);
-            attr.ctime = ctime.unwrap_or(now);
-            Ok(*attr)
-        };
-        let answer = set();
+        let answer = self.state().setattr(ino, mode, uid, gid, size, atime, mtime, ctime);
         self.attr(req, call, answer, reply);
     }
 
     fn readlink(&self, req: &Request, ino: INodeNo, reply: ReplyData) {
-        let target = match &self.state().get(ino).map(|node| &node.content) {
-            Ok(Content::Symlink(target)) => Ok(target.clone()),
-            Ok(_) => Err(Errno::EINVAL),
-            Err(errno) => Err(*errno),
-        };
+        let target = self.state().readlink(ino);
         let shown = target.as_ref().map(|target| format!("{target:?}")).map_err(|errno| *errno);
         self.record(req, format!("readlink {ino}"), &shown);
         match target {
@@ -634,14 +266,8 @@ impl Filesystem for Recorder {
         rdev: u32,
         reply: ReplyEntry,
     ) {
-        let kind = kind_of(mode);
-        let content = match kind {
-            FileType::RegularFile => Content::File(Vec::new()),
-            _ => Content::Special,
-        };
         let owner = (req.uid(), req.gid());
-        let perm = ((mode & 0o7777) as u16, rdev);
-        let answer = self.state().make(parent, name, kind, perm, owner, content);
+        let answer = self.state().mknod(parent, name, mode, rdev, owner);
         let call = format!("mknod {parent} {name:?} {mode:o} umask {umask:o} {rdev:#x}");
         self.entry(req, call, answer, reply);
     }
@@ -655,9 +281,7 @@ impl Filesystem for Recorder {
         umask: u32,
         reply: ReplyEntry,
     ) {
-        let content = Content::Directory { parent: parent.0, entries: Vec::new(), next: 3 };
-        let (perm, owner) = (((mode & 0o7777) as u16, 0), (req.uid(), req.gid()));
-        let answer = self.state().make(parent, name, FileType::Directory, perm, owner, content);
+        let answer = self.state().mkdir(parent, name, mode, (req.uid(), req.gid()));
         let call = format!("mkdir {parent} {name:?} {mode:o} umask {umask:o}");
         self.entry(req, call, answer, reply);
     }
@@ -680,9 +304,8 @@ impl Filesystem for Recorder {
         target: &Path,
         reply: ReplyEntry,
     ) {
-        let (owner, content) = ((req.uid(), req.gid()), Content::Symlink(target.to_owned()));
-        let answer =
-            self.state().make(parent, link_name, FileType::Symlink, (0o777, 0), owner, content);
+        let owner = (req.uid(), req.gid());
+        let answer = self.state().symlink(parent, link_name, target, owner);
         self.entry(req, format!("symlink {parent} {link_name:?} {target:?}"), answer, reply);
     }
 
@@ -710,22 +333,7 @@ impl Filesystem for Recorder {
         newname: &OsStr,
         reply: ReplyEntry,
     ) {
-        let link = || {
-            let mut state = self.state();
-            if state.find(newparent, newname).is_ok() {
-                return Err(Errno::EEXIST);
-            }
-            if state.get(ino)?.attr.nlink == 3 {
-                return Err(Errno::EMLINK);
-            }
-            state.enter(newparent, newname, ino)?;
-            let now = state.now();
-            let attr = &mut state.get(ino)?.attr;
-            attr.nlink += 1;
-            attr.ctime = now;
-            Ok(*attr)
-        };
-        let answer = link();
+        let answer = self.state().link(ino, newparent, newname);
         self.entry(req, format!("link {ino} {newparent} {newname:?}"), answer, reply);
     }
 
@@ -733,9 +341,9 @@ impl Filesystem for Recorder {
         let call = format!("open {ino} {:#o} {:?}", flags.0, flags.acc_mode());
         if let Some(path) = &self.spec.backing {
             let file = File::options().read(true).write(true).open(path).expect("a backing file");
-            let mut state = self.state();
-            let fh = state.handle();
-            let id = match state.backing.remove(&ino.0) {
+            let fh = self.state().handle();
+            let mut backing = self.backing();
+            let id = match backing.remove(&ino.0) {
                 Some(id) => Ok(id),
                 None => reply.open_backing(&file),
             };
@@ -750,7 +358,7 @@ impl Filesystem for Recorder {
                     // SAFETY: the number is this connection's, and was just given up.
                     let id = unsafe { reply.wrap_backing(raw) };
                     reply.opened_passthrough(fh, FopenFlags::empty(), &id);
-                    state.backing.insert(ino.0, id);
+                    backing.insert(ino.0, id);
                 }
                 Err(error) => reply.error(error.into()),
             };
@@ -956,56 +564,29 @@ impl Filesystem for Recorder {
         position: u32,
         reply: ReplyEmpty,
     ) {
-        let set = || {
-            let mut state = self.state();
-            let xattrs = &mut state.get(ino)?.xattrs;
-            if value.len() > 40_000 {
-                return Err(Errno::ENOSPC);
-            }
-            match (flags, xattrs.contains_key(name)) {
-                (libc::XATTR_CREATE, true) => Err(Errno::EEXIST),
-                (libc::XATTR_REPLACE, false) => Err(Errno::NO_XATTR),
-                _ => {
-                    xattrs.insert(name.to_owned(), value.to_owned());
-                    Ok(())
-                }
-            }
-        };
-        let answer = set();
+        let answer = self.state().setxattr(ino, name, value, flags);
         let value = digest(value);
         let call = format!("setxattr {ino} {name:?} {value} flags {flags} at {position}");
         self.empty(req, call, answer, reply);
     }
 
     fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        let answer = self
-            .state()
-            .get(ino)
-            .and_then(|node| node.xattrs.get(name).cloned().ok_or(Errno::NO_XATTR));
+        let answer = self.state().getxattr(ino, name);
         self.xattr(req, format!("getxattr {ino} {name:?} {size}"), size, answer, reply);
     }
 
     fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        let answer = self.state().get(ino).map(|node| {
-            let with_zero = |name: &OsString| [name.as_encoded_bytes(), b"\0"].concat();
-            node.xattrs.keys().flat_map(with_zero).collect()
-        });
+        let answer = self.state().listxattr(ino);
         self.xattr(req, format!("listxattr {ino} {size}"), size, answer, reply);
     }
 
     fn removexattr(&self, req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let answer = self
-            .state()
-            .get(ino)
-            .and_then(|node| node.xattrs.remove(name).map(drop).ok_or(Errno::NO_XATTR));
+        let answer = self.state().removexattr(ino, name);
         self.empty(req, format!("removexattr {ino} {name:?}"), answer, reply);
     }
 
     fn access(&self, req: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
-        let answer = self.state().get(ino).map(|node| node.attr).and_then(|attr| {
-            let may = u32::from(attr.perm >> 6) & mask.bits() as u32 == mask.bits() as u32;
-            if may { Ok(()) } else { Err(Errno::EACCES) }
-        });
+        let answer = self.state().access(ino, mask);
         self.empty(req, format!("access {ino} {:#x}", mask.bits()), answer, reply);
     }
 
@@ -1021,13 +602,8 @@ impl Filesystem for Recorder {
     ) {
         let call = format!("create {parent} {name:?} {mode:o} umask {umask:o} {flags:#o}");
         let mut state = self.state();
-        let (perm, owner) = (((mode & 0o7777) as u16, 0), (req.uid(), req.gid()));
-        let content = Content::File(Vec::new());
-        let answer = match state.find(parent, name) {
-            // Two may create it at once.
-            Ok(attr) if flags & libc::O_EXCL == 0 => Ok(attr),
-            _ => state.make(parent, name, FileType::RegularFile, perm, owner, content),
-        };
+        let owner = (req.uid(), req.gid());
+        let answer = state.create(parent, name, mode, flags, owner);
         let fh = state.handle();
         let shown = answer.map(|attr| format!("fh {} {}", fh.0, brief(&attr)));
         self.record(req, call, &shown);
@@ -1046,7 +622,7 @@ impl Filesystem for Recorder {
             Ok(id) => {
                 let flags = FopenFlags::empty();
                 reply.created_passthrough(ttl, &attr, GENERATION, fh, flags, &id);
-                state.backing.insert(attr.ino.0, id);
+                self.backing().insert(attr.ino.0, id);
             }
             Err(error) => reply.error(error.into()),
         }
@@ -1128,14 +704,7 @@ impl Filesystem for Recorder {
         let shown = digest(in_data);
         let call =
             format!("ioctl {ino} {fh} flags {bits:#x} cmd {cmd:#x} in {shown} out {out_size}");
-        let answer = match cmd & 0xff {
-            0 => Ok((0, vec![0x5a; out_size as usize])),
-            1 => Ok((7, Vec::new())),
-            2 => Ok((0, in_data.iter().rev().copied().collect())),
-            3 => Ok((0, vec![1; out_size as usize / 2])),
-            4 => Ok((-libc::EDOM, Vec::new())),
-            _ => Err(Errno::ENOTTY),
-        };
+        let answer = ioctl(cmd, in_data, out_size);
         let shown = answer.as_ref().map(|(result, data)| format!("{result} {}", digest(data)));
         self.record(req, call, &shown.map_err(|errno| *errno));
         match answer {
@@ -1180,23 +749,7 @@ impl Filesystem for Recorder {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        let allocate = || {
-            let mut state = self.state();
-            let size = state.file(ino)?.len() as u64;
-            let end = offset + length;
-            match mode {
-                0 => state.resize(ino, size.max(end)),
-                libc::FALLOC_FL_KEEP_SIZE if end > LARGEST_FILE => Err(Errno::ENOSPC),
-                libc::FALLOC_FL_KEEP_SIZE => Ok(()),
-                mode if mode == libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE => {
-                    let (start, end) = (offset.min(size) as usize, end.min(size) as usize);
-                    state.file(ino)?[start..end].fill(0);
-                    Ok(())
-                }
-                _ => Err(Errno::EOPNOTSUPP),
-            }
-        };
-        let answer = allocate();
+        let answer = self.state().fallocate(ino, offset, length, mode);
         self.empty(req, format!("fallocate {ino} {fh} {offset}+{length} {mode}"), answer, reply);
     }
 
@@ -1209,14 +762,7 @@ impl Filesystem for Recorder {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        let size = self.state().file(ino).map(|data| data.len() as i64);
-        let answer = match (size, whence) {
-            (Err(errno), _) => Err(errno),
-            (Ok(size), _) if offset >= size => Err(Errno::ENXIO),
-            (Ok(_), libc::SEEK_DATA) => Ok(offset),
-            (Ok(size), libc::SEEK_HOLE) => Ok(size),
-            _ => Err(Errno::EINVAL),
-        };
+        let answer = self.state().lseek(ino, offset, whence);
         let call = format!("lseek {ino} {fh} {offset} {whence}");
         self.record(req, call, &answer.map(|offset| offset.to_string()));
         match answer {
@@ -1238,29 +784,12 @@ impl Filesystem for Recorder {
         flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
-        let copy = || {
-            let mut state = self.state();
-            let data = state.slice(ino_in, offset_in, len)?;
-            state.write(ino_out, offset_out, &data)
-        };
-        let answer = copy();
+        let answer = self.state().copy((ino_in, offset_in), (ino_out, offset_out), len);
         let call = format!(
             "copy_file_range {ino_in} {fh_in} {offset_in} {ino_out} {fh_out} {offset_out} {len} {:#x}",
             flags.bits()
         );
         self.written(req, call, answer, reply);
-    }
-}
-
-impl State {
-    fn listing(&mut self, ino: INodeNo) -> Answer<Vec<(u64, OsString, FileAttr)>> {
-        let Content::Directory { parent, entries, .. } = &self.get(ino)?.content else {
-            return Err(Errno::ENOTDIR);
-        };
-        let mut listed = vec![(1, ".".into(), ino.0), (2, "..".into(), *parent)];
-        listed.extend(entries.iter().cloned());
-        let with_attr = |(cookie, name, ino)| Ok((cookie, name, self.get(INodeNo(ino))?.attr));
-        listed.into_iter().map(with_attr).collect()
     }
 }
 

@@ -8,6 +8,8 @@ pub(crate) const NAME: &str = "fuser";
 mod experimental;
 #[path = "program_018.rs"]
 mod program_018;
+#[path = "state.rs"]
+mod state;
 #[path = "subject.rs"]
 mod subject;
 

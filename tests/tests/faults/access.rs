@@ -16,10 +16,10 @@ fn each_rule_lets_the_right_users_in() {
         for (acl, nobody_may) in
             [(SessionACL::Owner, false), (SessionACL::RootAndOwner, false), (SessionACL::All, true)]
         {
-            for config in every_engine() {
-                let mut config = config;
-                config.acl = acl;
-                let mounted = Mounted::new(tests::ProbeOptions::default(), &config);
+            for engine in Engine::all() {
+                let mut engine = engine;
+                engine.config.acl = acl;
+                let mounted = Mounted::new(tests::ProbeOptions::default(), &engine);
                 let mount: MountLine = mounted.at.mounts().pop().expect("a mount");
                 assert_eq!(mount.has("allow_other"), acl != SessionACL::Owner, "{acl:?}");
                 for user in [tests::NOBODY, 1234] {

@@ -17,27 +17,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use async_fuser::{BackgroundSession, Config, SessionACL, spawn_mount};
-use tests::{Mountpoint, Probe, ProbeOptions, Running, Watch, eventually, helper, run};
+use async_fuser::{Config, SessionACL};
+use tests::{Engine, Mountpoint, ProbeOptions, Running, Serving, Watch, eventually, helper, run};
 
 /// How long a test may take before it is called off.
 const MINUTE: Duration = Duration::from_secs(60);
 /// How long something may take that takes no time.
 const SOON: Duration = Duration::from_secs(10);
 
-/// One, several, and several with a descriptor each.
-fn every_engine() -> [Config; 3] {
-    [(1, false), (4, false), (4, true)].map(|(n_threads, clone_fd)| {
-        let mut config = Config::default();
-        config.n_threads = Some(n_threads);
-        config.clone_fd = clone_fd;
-        config
-    })
-}
-
 /// A probe mounted by this process.
 struct Mounted {
-    session: BackgroundSession,
+    session: Serving,
     watch: Watch,
     // Dropped last, and detaches what is left.
     at: Mountpoint,
@@ -45,10 +35,10 @@ struct Mounted {
 
 impl Mounted {
     #[track_caller]
-    fn new(options: ProbeOptions, config: &Config) -> Self {
+    fn new(options: ProbeOptions, engine: impl Into<Engine>) -> Self {
         let at = Mountpoint::new();
-        let (probe, watch) = Probe::new(options);
-        let session = spawn_mount(probe, &at, config).expect("a mount");
+        let (session, watch) = engine.into().spawn(options, &at);
+        let session = session.expect("a mount");
         at.connection();
         Self { session, watch, at }
     }
@@ -70,7 +60,7 @@ impl Mounted {
     #[track_caller]
     fn assert_ends(self) {
         let Self { session, watch, at } = self;
-        eventually(SOON, "the session ends", || session.guard.is_finished());
+        eventually(SOON, "the session ends", || session.is_finished());
         session.join().expect("a clean end");
         watch.assert_ended_well();
         assert!(!at.is_mounted(), "{:?}", at.mounts());

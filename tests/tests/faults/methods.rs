@@ -4,7 +4,6 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use async_fuser::*;
 use nix::sys::signal::Signal;
 use tests::{Init, Mountpoint, ProbeOptions, eventually, helper, run, within};
 
@@ -13,8 +12,8 @@ use crate::*;
 #[test]
 fn a_panic_is_one_callers_error_and_nobody_elses() {
     within(MINUTE, || {
-        for config in every_engine() {
-            let mounted = Mounted::new(ProbeOptions::default(), &config);
+        for engine in Engine::all() {
+            let mounted = Mounted::new(ProbeOptions::default(), &engine);
             let load = Load::on(mounted.at.path());
             for _ in 0..20 {
                 assert_errno(fs::read(mounted.join("panics")), &[libc::EIO]);
@@ -31,8 +30,8 @@ fn a_panic_is_one_callers_error_and_nobody_elses() {
 #[test]
 fn an_answer_that_is_dropped_is_an_error_at_once() {
     within(MINUTE, || {
-        for config in every_engine() {
-            let mounted = Mounted::new(ProbeOptions::default(), &config);
+        for engine in Engine::all() {
+            let mounted = Mounted::new(ProbeOptions::default(), &engine);
             let begun = Instant::now();
             for _ in 0..20 {
                 assert_errno(fs::read(mounted.join("dropped")), &[libc::EIO]);
@@ -48,8 +47,8 @@ fn an_answer_that_is_dropped_is_an_error_at_once() {
 #[test]
 fn an_answer_from_another_thread_arrives() {
     within(MINUTE, || {
-        for config in every_engine() {
-            let mounted = Mounted::new(ProbeOptions::default(), &config);
+        for engine in Engine::all() {
+            let mounted = Mounted::new(ProbeOptions::default(), &engine);
             let readers: Vec<_> = (0..8).map(|_| reading(mounted.join("later"))).collect();
             let expected = fs::read(mounted.join("plain")).expect("a file");
             for reader in readers {
@@ -63,18 +62,18 @@ fn an_answer_from_another_thread_arrives() {
 #[test]
 fn an_init_that_panics_or_fails_leaves_nothing_mounted() {
     within(MINUTE, || {
-        for config in every_engine() {
+        for engine in Engine::all() {
             for (init, errno) in [(Init::Panics, None), (Init::Fails(libc::EDOM), Some(libc::EDOM))]
             {
                 let at = Mountpoint::new();
-                let (probe, watch) = Probe::new(ProbeOptions { init, ..ProbeOptions::default() });
-                let error = spawn_mount(probe, &at, &config).expect_err("there is no session");
+                let options = ProbeOptions { init, ..ProbeOptions::default() };
+                let (session, watch) = engine.spawn(options, &at);
+                let error = session.expect_err("there is no session");
                 assert_eq!(error.raw_os_error(), errno, "{error}");
                 assert!(!at.is_mounted(), "{:?}", at.mounts());
                 watch.assert_ended_well();
                 // The same place serves again.
-                let (probe, _) = Probe::new(ProbeOptions::default());
-                let session = spawn_mount(probe, &at, &config).expect("a mount");
+                let session = engine.spawn(ProbeOptions::default(), &at).0.expect("a mount");
                 fs::read(at.join("plain")).expect("a file");
                 drop(session);
             }
@@ -95,9 +94,9 @@ fn a_process_whose_init_panics_ends_with_an_error() {
 #[test]
 fn openers_that_are_killed_leave_no_open_handle() {
     within(MINUTE, || {
-        for config in every_engine() {
+        for engine in Engine::all() {
             let slow = Duration::from_millis(15);
-            let mounted = Mounted::new(ProbeOptions { slow, ..ProbeOptions::default() }, &config);
+            let mounted = Mounted::new(ProbeOptions { slow, ..ProbeOptions::default() }, &engine);
             for i in 0..40 {
                 let mut opener = run("cat").arg(mounted.join("slow-open")).start();
                 // Before, while and after the file is opened.
@@ -114,8 +113,8 @@ fn openers_that_are_killed_leave_no_open_handle() {
 #[test]
 fn a_killed_opener_waits_for_its_answer_and_its_handle_is_released() {
     within(MINUTE, || {
-        for config in every_engine() {
-            let mounted = Mounted::new(ProbeOptions::default(), &config);
+        for engine in Engine::synchronous() {
+            let mounted = Mounted::new(ProbeOptions::default(), &engine);
             let mut opener = run("cat").arg(mounted.join("held")).start();
             mounted.watch.wait_for_calls("open", 1, SOON);
             opener.signal(Signal::SIGKILL);
@@ -135,8 +134,8 @@ fn a_killed_opener_waits_for_its_answer_and_its_handle_is_released() {
 #[test]
 fn what_is_opened_for_nobody_after_an_abort_is_released() {
     within(MINUTE, || {
-        for config in every_engine() {
-            let mounted = Mounted::new(ProbeOptions::default(), &config);
+        for engine in Engine::all() {
+            let mounted = Mounted::new(ProbeOptions::default(), &engine);
             let path = mounted.join("held");
             let opener = thread::spawn(move || fs::File::open(path).map(drop));
             mounted.watch.wait_for_calls("open", 1, SOON);

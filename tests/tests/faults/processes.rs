@@ -154,9 +154,9 @@ fn a_signal_without_a_handler_ends_a_server_as_a_kill_does() {
 #[test]
 fn a_storm_of_signals_changes_nothing() {
     within(MINUTE, || {
-        for engine in [&[][..], &["--threads", "4"], &["--background"]] {
+        for engine in ENGINES {
             let at = Mountpoint::new();
-            let mut server = daemon(&at, &[&["--storm", "--slow", "20"], engine].concat());
+            let mut server = daemon(&at, &[&["--storm", "--slow", "20"], *engine].concat());
             let load = Load::on(at.path());
             for _ in 0..20 {
                 fs::read(at.join("slow")).expect("a slow file");
@@ -351,5 +351,12 @@ impl Drop for Freezer {
     }
 }
 
-const ENGINES: &[&[&str]] =
-    &[&[], &["--threads", "4"], &["--threads", "4", "--clone-fd"], &["--background"]];
+pub(crate) const ENGINES: &[&[&str]] = &[
+    &[],
+    &["--threads", "4"],
+    &["--threads", "4", "--clone-fd"],
+    &["--background"],
+    &["--async", "current"],
+    &["--async", "two"],
+    &["--async", "two", "--threads", "4"],
+];

@@ -1,6 +1,6 @@
 //! The filesystem on fuser.
 
-pub(crate) use fuser as api;
+pub(crate) use ::fuser as api;
 
 #[allow(clippy::duplicate_mod, reason = "one source against two crates is the point")]
 #[path = "filesystem.rs"]

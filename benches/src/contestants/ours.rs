@@ -1,4 +1,4 @@
-//! The filesystem on async-fuser.
+//! The filesystem on async-fuser's synchronous face.
 
 pub(crate) use async_fuser as api;
 
