@@ -9,7 +9,8 @@
 //!   0.17 or 0.18 compiles with `use async_fuser as fuser;`. A reply answers each request.
 //! * [`AsyncFilesystem`] is its asynchronous sibling: an `async fn` for each operation, on Tokio. It is
 //!   for what waits, and cancels what nobody waits for any more.
-//! * The attribute macro writes the signatures of the latter.
+//! * [`#[fuse_filesystem]`](macro@fuse_filesystem) writes the latter: a method names what it needs of
+//!   a request, and returns what becomes the answer.
 //!
 //! [`migration`] says which is for whom, and how to get from one to another.
 //!

@@ -77,6 +77,20 @@ const ROOMS: &[(&str, &[&str])] = &[
             "session",
         ],
     ),
+    (
+        "convert",
+        &[
+            "types",
+            "wire",
+            "op",
+            "answer",
+            "transport",
+            "async_filesystem",
+            "outcome",
+            "serve",
+            "async_session",
+        ],
+    ),
     ("lib_async", &["answer", "async_filesystem", "outcome", "serve", "async_session"]),
     ("experimental", &["types", "reply", "filesystem"]),
 ];

@@ -10,14 +10,16 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{io, iter};
 
+use async_fuser_macros::fuse_filesystem;
 use bytes::Bytes;
 
 use super::*;
 use crate::answer::*;
 use crate::async_filesystem::Result;
-use crate::fuse_filesystem;
-use crate::lib_async::{AsyncNotifier, Cancellation, Reply, Serve};
+use crate::async_session::{AsyncNotifier, Cancellation};
 use crate::op::{self, Opcode, Operation, Operations};
+use crate::outcome::Reply;
+use crate::serve::Serve;
 use crate::types::{
     Errno, FileAttr, FileHandle, FileType, FopenFlags, INodeNo, LockOwner, OpenAccMode, OpenFlags,
     PollEvents, Request, StatxAttr, TimeOrNow,
@@ -351,7 +353,7 @@ fn answers_are_made_from_what_is_returned() {
         assert_eq!(data.len(), 2);
     });
     ask(&plain, Opcode::POLL, &[&[0; 24]], |reply| {
-        assert!(matches!(reply, Ok(Reply::Poll(crate::lib_async::Poll(PollEvents::POLLIN)))));
+        assert!(matches!(reply, Ok(Reply::Poll(crate::answer::Poll(PollEvents::POLLIN)))));
     });
     let lseek = |offset: i64| [&[0; 8][..], &offset.to_ne_bytes(), &[0; 8]].concat();
     ask(&plain, Opcode::LSEEK, &[&lseek(70)], |reply| {
