@@ -49,6 +49,7 @@ impl<'a> Script<'a> {
         self.root
     }
 
+    #[allow(dead_code, reason = "not every test that has this module asks for it")]
     pub(crate) fn trace(&self) -> Arc<Trace> {
         self.trace.clone()
     }
