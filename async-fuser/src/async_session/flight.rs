@@ -1,5 +1,6 @@
 //! One request on its way, as others see it: who cancels it, what it still wants sent.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -231,6 +232,11 @@ pub(super) fn current() -> Option<Arc<Flight>> {
         })
         .ok()
         .flatten()
+}
+
+/// What is kept for the session whose method this thread is polling.
+pub(crate) fn session_local<T: Any + Default + Send + Sync>() -> Option<Arc<T>> {
+    current()?.hub.local()
 }
 
 /// Has `flight` be the current one while `call` runs, which must not panic.

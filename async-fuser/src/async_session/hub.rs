@@ -1,9 +1,10 @@
 //! What all requests of a session have in common.
 
+use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -22,14 +23,16 @@ pub(crate) struct Hub {
     /// Requests that wait, and the bytes they hold.
     waiting: AtomicUsize,
     waiting_bytes: AtomicUsize,
-    /// Whether a reader stands still until there is room.
-    is_full: AtomicBool,
+    /// How many readers stand still until there is room.
+    standing: AtomicUsize,
     room: Notify,
     /// The time, of a while ago.
     now: AtomicU64,
     /// How many hold on to the filesystem.
     present: AtomicUsize,
     all_gone: Notify,
+    /// What a floor above keeps for the session.
+    local: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 /// How much may go on at the same time, and for how long.
@@ -50,6 +53,8 @@ struct Registry {
     early: VecDeque<u64>,
     /// Every flight there is, whether it is used or not.
     flights: Vec<Weak<Flight>>,
+    /// Nothing is to wait any more.
+    is_ending: bool,
 }
 
 impl Hub {
@@ -60,11 +65,12 @@ impl Hub {
             registry: Mutex::default(),
             waiting: AtomicUsize::new(0),
             waiting_bytes: AtomicUsize::new(0),
-            is_full: AtomicBool::new(false),
+            standing: AtomicUsize::new(0),
             room: Notify::new(),
             now: AtomicU64::new(clock()),
             present: AtomicUsize::new(0),
             all_gone: Notify::new(),
+            local: OnceLock::new(),
         }
     }
 
@@ -87,6 +93,9 @@ impl Hub {
             registry.early.remove(at);
             flight.interrupt();
         }
+        if registry.is_ending {
+            flight.end();
+        }
         registry.waiting.insert(flight.unique(), flight.clone());
     }
 
@@ -95,7 +104,7 @@ impl Hub {
         self.registry().waiting.remove(&flight.unique());
         self.waiting_bytes.fetch_sub(flight.weight(), Ordering::Relaxed);
         self.waiting.fetch_sub(1, Ordering::SeqCst);
-        if self.is_full.load(Ordering::SeqCst) {
+        if self.standing.load(Ordering::SeqCst) > 0 {
             self.room.notify_waiters();
         }
     }
@@ -114,9 +123,12 @@ impl Hub {
         registry.early.push_back(unique);
     }
 
-    /// Ends every request that waits, whatever it says.
+    /// Ends every request that waits, whatever it says, and every one that is about to.
     pub(crate) fn end_all(&self) {
-        let flights: Vec<_> = self.registry().waiting.values().cloned().collect();
+        let mut registry = self.registry();
+        registry.is_ending = true;
+        let flights: Vec<_> = registry.waiting.values().cloned().collect();
+        drop(registry);
         for flight in flights {
             flight.end();
         }
@@ -132,14 +144,13 @@ impl Hub {
     /// Waits until another request may be read.
     #[cold]
     pub(super) async fn wait_for_room(&self) {
+        let _standing = Standing::new(&self.standing);
         loop {
-            self.is_full.store(true, Ordering::SeqCst);
             let room = self.room.notified();
             let mut room = std::pin::pin!(room);
             // From here on no notification is missed.
             room.as_mut().enable();
             if self.waiting.load(Ordering::SeqCst) < self.limits.requests && self.has_room() {
-                self.is_full.store(false, Ordering::SeqCst);
                 return;
             }
             room.await;
@@ -164,6 +175,11 @@ impl Hub {
         listed
     }
 
+    /// The one value that is kept for the session; `None` if it is of another type.
+    pub(super) fn local<T: Any + Default + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.local.get_or_init(|| Arc::<T>::default()).clone().downcast().ok()
+    }
+
     /// Whether nobody holds on to the filesystem.
     pub(crate) fn is_empty(&self) -> bool {
         self.present.load(Ordering::SeqCst) == 0
@@ -185,6 +201,22 @@ impl Hub {
     /// A panic elsewhere leaves the registry as good as it was.
     fn registry(&self) -> MutexGuard<'_, Registry> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A reader that stands still.
+struct Standing<'a>(&'a AtomicUsize);
+
+impl<'a> Standing<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

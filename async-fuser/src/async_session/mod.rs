@@ -15,6 +15,7 @@ mod request;
 pub use builder::AsyncSessionBuilder;
 pub use cancellation::Cancellation;
 pub use driver::AsyncSession;
+pub(crate) use flight::session_local;
 pub use handle::{AsyncBackgroundSession, SessionHandle};
 pub use in_flight::InFlight;
 pub use notifier::{AsyncNotifier, open_backing};

@@ -212,7 +212,9 @@ impl fmt::Debug for AsyncNotifier {
 }
 
 /// A notification that is sent when its method's answer is on its way.
-pub(super) struct Deferred(Box<dyn FnOnce(&Notifier) -> io::Result<()> + Send>);
+pub(super) struct Deferred(Box<Sending>);
+
+type Sending = dyn FnOnce(&Notifier) -> io::Result<()> + Send;
 
 impl Deferred {
     pub(super) fn send(self, notifier: &Notifier) {

@@ -2,6 +2,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Entries;
+use crate::async_session::session_local;
 use crate::types::{FileHandle, INodeNo};
 
 /// Listings of directories, each kept between two pages of it, so that a large directory is not
@@ -22,7 +23,7 @@ struct Snapshot {
 impl Snapshots {
     /// Those of the session that is asking.
     pub(crate) fn current() -> Option<Arc<Self>> {
-        None
+        session_local()
     }
 
     /// What was kept of this open directory.

@@ -5,6 +5,8 @@ mod fuse_backend_rs;
 mod fuser;
 mod libfuse;
 mod ours;
+mod ours_async;
+mod ours_macro;
 mod polyfuse;
 mod published;
 
@@ -29,7 +31,15 @@ pub(crate) struct Contestant {
 
 pub(crate) const CONTESTANTS: &[Contestant] = &[
     row("ours", "async-fuser, synchronous", ours::serve),
-    // The place of `ours_async.rs` and `ours_macro.rs`, with a row for each runtime.
+    row("ours-async", "async-fuser, raw asynchronous trait, current-thread runtime", |place| {
+        ours_async::serve(place, &current_thread()?)
+    }),
+    row("ours-async-mt", "the same, multi-thread runtime", |place| {
+        ours_async::serve(place, &multi_thread()?)
+    }),
+    row("ours-macro", "async-fuser, attribute macro, current-thread runtime", |place| {
+        ours_macro::serve(place, &current_thread()?)
+    }),
     row("fuser", "fuser 0.18.0", fuser::serve),
     Contestant {
         prepare: libfuse::prepare,
