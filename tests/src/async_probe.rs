@@ -22,12 +22,6 @@ impl AsyncProbe {
         let (probe, watch) = Probe::new(options);
         (Self(Arc::new(probe)), watch)
     }
-
-    async fn until_let_go(&self) {
-        while !self.0.watch.is_let_go() {
-            sleep(Duration::from_millis(2)).await;
-        }
-    }
 }
 
 impl AsyncFilesystem for AsyncProbe {
@@ -77,7 +71,7 @@ impl AsyncFilesystem for AsyncProbe {
         let _running = self.0.enter("open", op.req);
         match op.ino.0 {
             SLOW_OPEN => sleep(self.0.options.slow).await,
-            HELD => self.until_let_go().await,
+            HELD => self.0.watch.until_let_go().await,
             BACKED => {
                 let (handle, id) = self.0.open_backed(open_backing)?;
                 return Ok(Opened::new(handle).with_backing(&id));
@@ -93,7 +87,7 @@ impl AsyncFilesystem for AsyncProbe {
         let data = self.0.read(op.ino.0, op.offset, op.size);
         match op.ino.0 {
             SLOW => sleep(self.0.options.slow).await,
-            STUCK => self.until_let_go().await,
+            STUCK => self.0.watch.until_let_go().await,
             LATER => {
                 let later = tokio::spawn(async {
                     sleep(Duration::from_millis(20)).await;

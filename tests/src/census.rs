@@ -54,6 +54,14 @@ pub fn open_files(pid: u32) -> Vec<PathBuf> {
     fds.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok()).filter(|path| *path != here).collect()
 }
 
+/// How much of a process's memory is in use, in bytes; 0 if there is no such process.
+pub fn memory(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    resident.and_then(|size| size.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0)
+        << 10
+}
+
 fn children() -> Vec<String> {
     let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());

@@ -14,6 +14,7 @@ mod mountpoint;
 pub mod opcode;
 mod ordinary;
 mod probe;
+mod random;
 mod run;
 mod serving;
 pub mod sys;
@@ -25,12 +26,13 @@ use std::{env, fs};
 use nix::unistd::geteuid;
 
 pub use async_probe::AsyncProbe;
-pub use census::{Census, open_files, thread_count};
+pub use census::{Census, memory, open_files, thread_count};
 pub use kernel::{Kernel, Reply, request};
 pub use limit::{alone, eventually, within};
 pub use mountpoint::{Connection, MountLine, Mountpoint, mounts};
 pub use ordinary::Ordinary;
 pub use probe::{Init, Probe, ProbeOptions, Watch};
+pub use random::Random;
 pub use run::{NOBODY, Ran, Run, Running, example, helper, run};
 pub use serving::{Engine, Serving, Workers, without_tasks};
 

@@ -74,6 +74,7 @@ pub fn alone<F: FnOnce()>(limit: Duration, test: F) {
     let mut command = Command::new(env::current_exe().expect("the path of the tests"));
     command.args([&name, "--exact", "--nocapture", "--include-ignored"]).env(ALONE, &name);
     let ran = Run::from(command).within(limit).output();
+    print!("{}", ran.stdout);
     assert!(
         ran.status.success() && ran.stdout.contains("1 passed"),
         "{name}, in a process of its own: {}\n{}\n{}",

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,6 +16,8 @@ use async_fuser::{
     ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite,
     ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
+
+use tokio::sync::Notify;
 
 use crate::limit::wait;
 
@@ -321,7 +324,7 @@ impl Probe {
 
 /// Tells what a [`Probe`] has seen, while it is mounted and after.
 #[derive(Clone, Debug, Default)]
-pub struct Watch(Arc<(Mutex<State>, Condvar)>);
+pub struct Watch(Arc<(Mutex<State>, Condvar, Notify)>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -398,6 +401,7 @@ impl Watch {
     pub fn let_go(&self) {
         self.state().let_go = true;
         self.0.1.notify_all();
+        self.0.2.notify_waiters();
     }
 
     /// Waits until `method` was called `times` times. Panics after `limit`.
@@ -443,8 +447,13 @@ impl Watch {
         self.state().remembered -= nlookup as i64;
     }
 
-    pub(crate) fn is_let_go(&self) -> bool {
-        self.state().let_go
+    pub(crate) async fn until_let_go(&self) {
+        let mut let_go = pin!(self.0.2.notified());
+        // From here on none is missed.
+        let_go.as_mut().enable();
+        if !self.state().let_go {
+            let_go.await;
+        }
     }
 
     fn wait_until_let_go(&self) {

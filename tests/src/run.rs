@@ -209,6 +209,11 @@ impl Running {
         contents(&self.stderr)
     }
 
+    /// Where in the kernel each of its threads is.
+    pub fn stacks(&self) -> String {
+        stacks(self.pid())
+    }
+
     /// Sends a signal to the process alone.
     #[track_caller]
     pub fn signal(&self, signal: Signal) {

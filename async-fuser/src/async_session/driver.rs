@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::builder::{AsyncSessionBuilder, Origin, Settings};
 use super::handle::{AsyncBackgroundSession, End, SessionHandle};
 use super::hub::Hub;
-use super::reader::{Engine, EngineInUse, read_requests, read_requests_blocking};
+use super::reader::{Engine, EngineInUse, read_requests, read_requests_blocking, watched};
 use crate::mount::Mount;
 use crate::notifier::Notifier;
 use crate::op::Operations;
@@ -92,14 +92,18 @@ impl<S: Serve> AsyncSession<S> {
         let acl = Acl::new(settings.config.acl);
         let fs = Arc::new(filesystem);
         let engine = Arc::new(Engine { fs, hub: hub.clone(), agreed, acl });
+        // With its runtime this may be dropped wherever it waits: the last of these first.
+        let (engine, mount) = (engine, mount);
+        let connection = CutOnDrop::new(port, &settings, &mount.0);
 
-        let result = serve(&engine, &port, &handle, asked, &settings).await;
-        port.shared().end();
+        let result = serve(&engine, &connection.port, &handle, asked, &settings).await;
+        connection.port.shared().end();
         let emptied = empty(&hub, settings.drain).await;
         // As in a drop: the connection is closed first, the filesystem destroyed last.
-        close(port).await;
+        close(connection.whole()).await;
         let shared = mount.0.clone();
-        let unmounted = aside(move || shared.unmount()).await;
+        // Where no thread is to be had it is done here.
+        let unmounted = aside(move || shared.unmount()).await.or_else(|_| mount.0.unmount());
         let fs = Arc::into_inner(engine).and_then(|engine| Arc::into_inner(engine.fs));
         match fs {
             Some(fs) => fs.destroy().await,
@@ -178,6 +182,37 @@ impl Connected {
     }
 }
 
+/// The connection of a session. If that is dropped in its middle nobody serves the connection any
+/// more, and whoever uses it gets an error instead of no answer.
+struct CutOnDrop {
+    port: Arc<Port>,
+    cut: bool,
+}
+
+impl CutOnDrop {
+    /// What somebody else has mounted may be served by somebody else next, if no thread waits in it.
+    fn new(port: Arc<Port>, settings: &Settings, mount: &SharedMount) -> Self {
+        let has_threads = settings.config.n_threads.is_some_and(|readers| readers > 1);
+        Self { port, cut: mount.was_mounted() || has_threads }
+    }
+
+    /// The session has come to its end.
+    fn whole(mut self) -> Arc<Port> {
+        self.cut = false;
+        self.port.clone()
+    }
+}
+
+impl Drop for CutOnDrop {
+    fn drop(&mut self) {
+        if self.cut {
+            if let Err(error) = self.port.abort() {
+                log::warn!("{error}");
+            }
+        }
+    }
+}
+
 /// A connection whose INIT has come. Dropped in this order.
 struct Begun {
     hello: Hello<Arc<Port>>,
@@ -241,8 +276,9 @@ async fn serve<S: Serve>(
     const GRACE: Duration = Duration::from_secs(5);
 
     let mut signals = if settings.signals { Some(Signals::new()?) } else { None };
+    let watched = watched(port)?;
     let threads = threads(engine, port, settings)?;
-    let reader = read_requests(EngineInUse::new(engine), port.clone());
+    let reader = read_requests(EngineInUse::new(engine), port.clone(), watched);
     let mut reader = EndedOnDrop(engine.hub.runtime.spawn(reader));
     let grace = settings.config.busy_grace.unwrap_or(GRACE);
     let mut patience = None::<Instant>;
@@ -279,7 +315,7 @@ async fn serve<S: Serve>(
     result
 }
 
-/// Starts the readers beyond the first. Returns how many there are.
+/// Starts the readers beyond the first. Returns how many could be.
 fn threads<S: Serve>(
     engine: &Arc<Engine<S>>,
     port: &Port,
@@ -300,19 +336,21 @@ fn threads<S: Serve>(
         let what = format!("n_threads is {readers}, and each takes its own clone of /dev/fuse");
         io::Error::new(error.kind(), format!("{what}: {error}"))
     })?;
+    let mut started = 0;
     for (number, port) in (1..).zip(ports) {
         let engine = EngineInUse::new(engine);
-        let started = thread::Builder::new().name(format!("fuse-{number}")).spawn(move || {
+        let spawned = thread::Builder::new().name(format!("fuse-{number}")).spawn(move || {
             if let Err(error) = read_requests_blocking(engine, Arc::new(port)) {
                 log::error!("a reader has ended: {error}");
             }
         });
         // Fewer threads serve more slowly, but they serve.
-        if let Err(error) = started {
-            log::error!("thread {number} is missing: {error}");
+        match spawned {
+            Ok(_) => started += 1,
+            Err(error) => log::error!("thread {number} is missing: {error}"),
         }
     }
-    Ok(readers - 1)
+    Ok(started)
 }
 
 /// Waits until all requests have ended, and ends them when they have had their time.

@@ -46,15 +46,22 @@ impl<S: Serve> EngineInUse<S> {
     }
 }
 
+/// Has Tokio watch the descriptor of a port. It is given one of its own, so that the port's may be
+/// closed under it.
+pub(super) fn watched(port: &Port) -> io::Result<AsyncFd<Polled>> {
+    let interest = Interest::READABLE | Interest::ERROR;
+    #[allow(deprecated, reason = "a `Polled` owns its descriptor; what replaces it needs unsafe")]
+    AsyncFd::with_interest(port.device().polled()?, interest)
+}
+
 /// Serves what arrives at `port` until the connection is over, or the session is to stop.
 pub(super) async fn read_requests<S: Serve>(
     engine: EngineInUse<S>,
     port: Arc<Port>,
+    watched: AsyncFd<Polled>,
 ) -> io::Result<()> {
-    #[allow(deprecated, reason = "a `Polled` owns its descriptor; what replaces it needs unsafe")]
-    let polled = AsyncFd::with_interest(port.device().polled()?, READY)?;
     // A budget of its own, or methods would find theirs used up by the requests before.
-    let reader = Reader::new(engine.engine.clone(), port, Some(polled))?;
+    let reader = Reader::new(engine.engine.clone(), port, Some(watched))?;
     unconstrained(follow(reader, lead::<S>)).await
 }
 
@@ -190,8 +197,10 @@ impl<S: Serve> Reader<S> {
                 return Ok(None);
             }
             if !hub.has_room() {
-                hub.wait_for_room().await;
-                continue;
+                self.room_or_end().await?;
+                if self.port.shared().is_stopping() {
+                    return Ok(None);
+                }
             }
             let received = match &self.polled {
                 None => self.port.device().receive(buffer.as_mut_bytes())?,
@@ -221,6 +230,21 @@ impl<S: Serve> Reader<S> {
                 Received::Request(len) => Some(len),
                 Received::End => None,
             });
+        }
+    }
+
+    /// Waits until there is room for a request; those who wait may do so until the connection is
+    /// over.
+    #[cold]
+    async fn room_or_end(&self) -> io::Result<()> {
+        let room = self.engine.hub.wait_for_room();
+        let Some(polled) = &self.polled else {
+            room.await;
+            return Ok(());
+        };
+        tokio::select! {
+            () = room => Ok(()),
+            over = polled.ready(Interest::ERROR) => over.map(drop),
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::env;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +20,8 @@ use tests::{AsyncProbe, Init, Probe, ProbeOptions, Watch, Workers, sys, without_
 const USAGE: &str = "probe_daemon MOUNTPOINT [--threads N] [--clone-fd] [--acl all|root|owner] \
     [--auto-unmount] [--default-permissions] [--recover-stale] [--slow MS] [--backing FILE] \
     [--init fails|panics] [--spawn PROGRAM ARGUMENT] [--abort-error] [--background] [--storm] \
-    [--async current|two] [--signals] [--drain MS] [--writeback]";
+    [--async current|two] [--signals] [--drain MS] [--writeback] \
+    [--let-go-by FILE]";
 
 fn main() -> ExitCode {
     log::set_logger(&ToStderr).expect("the only logger");
@@ -40,6 +42,7 @@ fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let mut config = Probe::config();
     let (mut child, mut background, mut storm) = (None, false, false);
     let mut asynchronous = Asynchronous::default();
+    let mut let_go_by = None;
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(USAGE);
         match arg.as_str() {
@@ -76,13 +79,23 @@ fn serve() -> Result<(), Box<dyn std::error::Error>> {
                     _ => return Err(USAGE.into()),
                 }
             }
+            "--let-go-by" => let_go_by = Some(PathBuf::from(value()?)),
             "--signals" => asynchronous.signals = true,
             "--drain" => asynchronous.drain = Some(Duration::from_millis(value()?.parse()?)),
             "--writeback" => options.capabilities |= InitFlags::FUSE_WRITEBACK_CACHE,
             _ => return Err(USAGE.into()),
         }
     }
-    let begin = || -> Result<(), Box<dyn std::error::Error>> {
+    let begin = |watch: &Watch| -> Result<(), Box<dyn std::error::Error>> {
+        if let Some(file) = let_go_by {
+            let watch = watch.clone();
+            thread::spawn(move || {
+                while !file.exists() {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                watch.let_go();
+            });
+        }
         if let Some((program, argument)) = child {
             let child = std::process::Command::new(program).arg(argument).spawn()?;
             println!("child {}", child.id());
@@ -105,7 +118,7 @@ fn serve() -> Result<(), Box<dyn std::error::Error>> {
     } else {
         let (probe, watch) = Probe::new(options);
         let session = Session::new(probe, mountpoint, &config)?;
-        begin()?;
+        begin(&watch)?;
         if background {
             // As a program does that has something else to do: the session is on other threads.
             let session = session.spawn()?;
@@ -138,7 +151,7 @@ impl Asynchronous {
         options: ProbeOptions,
         mountpoint: &str,
         config: &Config,
-        begin: impl FnOnce() -> Result<(), Box<dyn std::error::Error>>,
+        begin: impl FnOnce(&Watch) -> Result<(), Box<dyn std::error::Error>>,
     ) -> Result<Watch, Box<dyn std::error::Error>> {
         let runtime = self.workers.unwrap_or(Workers::Current).runtime();
         let (probe, watch) = AsyncProbe::new(options);
@@ -148,7 +161,7 @@ impl Asynchronous {
         }
         runtime.block_on(async {
             let session = builder.spawn(mountpoint).await?;
-            begin()?;
+            begin(&watch)?;
             Ok::<_, Box<dyn std::error::Error>>(session.join().await?)
         })?;
         runtime.block_on(without_tasks());

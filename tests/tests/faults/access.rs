@@ -136,7 +136,7 @@ fn the_permissions_of_a_fifo_are_the_kernels_only_with_default_permissions() {
 /// Runs a script in a mount namespace of its own where ordinary users may mount: `/dev/fuse` is open
 /// to all, and `/etc/fuse.conf` says `conf`. In it `start ARGUMENTS` is a daemon of nobody's on
 /// `$at`, and has it ready.
-fn as_nobody(conf: &str, script: &str) -> Ran {
+pub(crate) fn as_nobody(conf: &str, script: &str) -> Ran {
     tests::require_tool("fusermount3");
     tests::require_tool("setpriv");
     let at = Mountpoint::new();

@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod access;
+mod asynchronous;
 mod data;
 mod ending;
 mod methods;

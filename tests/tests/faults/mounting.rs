@@ -7,8 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use async_fuser::lib_async::AsyncSessionBuilder;
 use async_fuser::*;
-use tests::{Mountpoint, Probe, ProbeOptions, within};
+use tests::{AsyncProbe, Engine, Mountpoint, Probe, ProbeOptions, Workers, within};
 
 use crate::*;
 
@@ -46,12 +47,17 @@ fn a_mount_that_cannot_be_is_an_error_that_says_why() {
         let begun = Instant::now();
         let (mountpoint, options) = (mountpoint.to_path_buf(), options.to_vec());
         let error = within(Duration::from_secs(20), move || {
-            let (probe, watch) = Probe::new(ProbeOptions::default());
-            let mut config = Config::default();
-            config.mount_options = options;
-            let error = Session::new(probe, mountpoint, &config).map(drop);
-            assert_eq!(watch.calls("init"), 0);
-            error.expect_err("it cannot be mounted")
+            let errors = Engine::few().into_iter().map(|mut engine| {
+                engine.config.mount_options = options.clone();
+                let (session, watch) = engine.spawn(ProbeOptions::default(), &mountpoint);
+                assert_eq!(watch.calls("init"), 0);
+                session.expect_err("it cannot be mounted")
+            });
+            let errors: Vec<_> = errors.collect();
+            let told: Vec<_> =
+                errors.iter().map(|error| (error.kind(), error.to_string())).collect();
+            assert!(told.iter().all(|it| *it == told[0]), "{told:?}");
+            errors.into_iter().next().expect("an error")
         });
         assert!(begun.elapsed() < Duration::from_secs(5), "{what}: {:?}", begun.elapsed());
         // This one has no stable name.
@@ -80,6 +86,15 @@ fn a_descriptor_that_is_no_connection_is_an_error() {
             .map(drop)
             .expect_err("it is not mounted");
         assert_eq!(watch.calls("init"), 0);
+
+        for path in ["/dev/null", "/dev/fuse"] {
+            let (probe, watch) = AsyncProbe::new(ProbeOptions::default());
+            let device = fs::File::options().read(true).write(true).open(path).expect("a device");
+            let runtime = Workers::Current.runtime();
+            let session = runtime.block_on(AsyncSessionBuilder::new(probe).from_fd(device.into()));
+            session.map(drop).expect_err("it is no connection");
+            assert_eq!(watch.calls("init"), 0);
+        }
     });
 }
 
