@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ pub(crate) struct Hub {
     /// Requests that wait, and the bytes they hold.
     waiting: AtomicUsize,
     waiting_bytes: AtomicUsize,
-    /// Whether a reader stands still until there is room.
-    is_full: AtomicBool,
+    /// Readers that stand still until there is room.
+    standing: AtomicUsize,
     room: Notify,
     /// The time, of a while ago.
     now: AtomicU64,
@@ -53,6 +53,8 @@ struct Registry {
     early: VecDeque<u64>,
     /// Every flight there is, whether it is used or not.
     flights: Vec<Weak<Flight>>,
+    /// Whether no request may wait any more.
+    is_over: bool,
 }
 
 impl Hub {
@@ -63,7 +65,7 @@ impl Hub {
             registry: Mutex::default(),
             waiting: AtomicUsize::new(0),
             waiting_bytes: AtomicUsize::new(0),
-            is_full: AtomicBool::new(false),
+            standing: AtomicUsize::new(0),
             room: Notify::new(),
             now: AtomicU64::new(clock()),
             present: AtomicUsize::new(0),
@@ -91,6 +93,9 @@ impl Hub {
             registry.early.remove(at);
             flight.interrupt();
         }
+        if registry.is_over {
+            flight.end();
+        }
         registry.waiting.insert(flight.unique(), flight.clone());
     }
 
@@ -99,7 +104,7 @@ impl Hub {
         self.registry().waiting.remove(&flight.unique());
         self.waiting_bytes.fetch_sub(flight.weight(), Ordering::Relaxed);
         self.waiting.fetch_sub(1, Ordering::SeqCst);
-        if self.is_full.load(Ordering::SeqCst) {
+        if self.standing.load(Ordering::SeqCst) > 0 {
             self.room.notify_waiters();
         }
     }
@@ -118,9 +123,12 @@ impl Hub {
         registry.early.push_back(unique);
     }
 
-    /// Ends every request that waits, whatever it says.
+    /// Ends every request that waits or is about to, whatever it says.
     pub(crate) fn end_all(&self) {
-        let flights: Vec<_> = self.registry().waiting.values().cloned().collect();
+        let mut registry = self.registry();
+        registry.is_over = true;
+        let flights: Vec<_> = registry.waiting.values().cloned().collect();
+        drop(registry);
         for flight in flights {
             flight.end();
         }
@@ -136,14 +144,13 @@ impl Hub {
     /// Waits until another request may be read.
     #[cold]
     pub(super) async fn wait_for_room(&self) {
+        let _standing = Standing::new(&self.standing);
         loop {
-            self.is_full.store(true, Ordering::SeqCst);
             let room = self.room.notified();
             let mut room = std::pin::pin!(room);
             // From here on no notification is missed.
             room.as_mut().enable();
             if self.waiting.load(Ordering::SeqCst) < self.limits.requests && self.has_room() {
-                self.is_full.store(false, Ordering::SeqCst);
                 return;
             }
             room.await;
@@ -194,6 +201,22 @@ impl Hub {
     /// A panic elsewhere leaves the registry as good as it was.
     fn registry(&self) -> MutexGuard<'_, Registry> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A reader that stands still.
+struct Standing<'a>(&'a AtomicUsize);
+
+impl<'a> Standing<'a> {
+    fn new(standing: &'a AtomicUsize) -> Self {
+        standing.fetch_add(1, Ordering::SeqCst);
+        Self(standing)
+    }
+}
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
