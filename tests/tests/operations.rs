@@ -383,7 +383,7 @@ impl Script<'_> {
             (script::range(libc::F_WRLCK, 0, 0), script::range(libc::F_UNLCK, 0, 0));
         let taken = fcntl(&a, FcntlArg::F_OFD_SETLK(&write));
         self.did("F_OFD_SETLK a", taken);
-        let (trace, before) = (self.trace(), self.trace().len());
+        let (trace, before) = (self.trace.clone(), self.trace.len());
         let waits = thread::scope(|scope| {
             let (tell, told) = mpsc::channel();
             let waits = scope.spawn(move || {

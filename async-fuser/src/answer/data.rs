@@ -351,8 +351,7 @@ mod tests {
     #[test]
     fn a_range_of_a_file_is_read_when_it_is_sent_and_ends_with_the_file() {
         let path = std::env::temp_dir().join(format!("data-{}", std::process::id()));
-        let mut file =
-            std::fs::File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+        let mut file = std::fs::File::create_new(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         file.write_all(b"0123456789").unwrap();
         assert_eq!(bytes(Data::from_file(file.as_fd(), 2..5)), b"234");

@@ -36,7 +36,7 @@ use crate::sys;
 /// Runs system calls below a directory, and writes down what they came to.
 pub(crate) struct Script<'a> {
     root: &'a Path,
-    trace: Arc<Trace>,
+    pub(crate) trace: Arc<Trace>,
     log: Vec<String>,
 }
 
@@ -47,11 +47,6 @@ impl<'a> Script<'a> {
 
     pub(crate) fn root(&self) -> &Path {
         self.root
-    }
-
-    #[allow(dead_code, reason = "not every test that has this module asks for it")]
-    pub(crate) fn trace(&self) -> Arc<Trace> {
-        self.trace.clone()
     }
 
     /// Adds lines of somebody else's.

@@ -256,6 +256,46 @@ fn a_session_with_no_room_for_another_request_still_ends() {
     });
 }
 
+#[test]
+fn readers_without_room_go_on_when_there_is_and_end_when_they_are_to() {
+    within(Duration::from_secs(120), || {
+        for engine in Engine::asynchronous() {
+            for _ in 0..4 {
+                let at = Mountpoint::new();
+                let slow = Duration::from_millis(1);
+                let (probe, watch) =
+                    AsyncProbe::new(ProbeOptions { slow, ..ProbeOptions::default() });
+                let builder = AsyncSessionBuilder::new(probe)
+                    .config(&engine.config)
+                    .drain(Duration::from_millis(20))
+                    .max_in_flight(2);
+                let workers = engine.workers.expect("it has a runtime");
+                let session = Serving::of(builder, workers, &at).expect("a mount");
+                let connection = at.connection();
+                let readers: Vec<_> = (0..16)
+                    .map(|_| {
+                        let path = at.join("slow");
+                        thread::spawn(move || (0..10).try_for_each(|_| fs::read(&path).map(drop)))
+                    })
+                    .collect();
+                for reader in readers {
+                    reader.join().expect("no panic").expect("a slow file");
+                }
+                let stuck: Vec<_> = (0..8).map(|_| reading(at.join("stuck"))).collect();
+                watch.wait_for_calls("open", 160 + 2, SOON);
+                connection.abort();
+                eventually(Duration::from_secs(20), "the session ends", || session.is_finished());
+                session.join().expect("no reader is left");
+                for stuck in stuck {
+                    let errnos = [CUT_OFF, &[libc::ENOENT]].concat();
+                    assert_errno(stuck.join().expect("no panic"), &errnos);
+                }
+                watch.assert_ended_well();
+            }
+        }
+    });
+}
+
 /// Does once, in `getattr`, what it is told.
 struct Ends(Arc<Mutex<Option<Ending>>>, mpsc::Sender<()>);
 
