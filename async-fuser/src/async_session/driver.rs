@@ -330,12 +330,22 @@ fn threads<S: Serve>(
         let error = "n_threads beyond 1 is supported on Linux alone";
         return Err(io::Error::new(io::ErrorKind::Unsupported, error));
     }
-    // All or none: a thread that reads already would not end with an error here.
-    let ports = (1..readers).map(|_| port.duplicate()).collect::<io::Result<Vec<_>>>();
-    let ports = ports.map_err(|error| {
-        let what = format!("n_threads is {readers}, and each takes its own clone of /dev/fuse");
-        io::Error::new(error.kind(), format!("{what}: {error}"))
-    })?;
+    // All before any thread begins, which would not end with an error here.
+    let mut ports = Vec::new();
+    while ports.len() < readers - 1 {
+        match port.duplicate() {
+            Ok(port) => ports.push(port),
+            Err(error) if is_shortage(&error) => {
+                let missing = readers - 1 - ports.len();
+                log::error!("{missing} of {readers} readers are missing: {error}");
+                break;
+            }
+            Err(error) => {
+                let what = format!("n_threads is {readers}, and each takes a clone of /dev/fuse");
+                return Err(io::Error::new(error.kind(), format!("{what}: {error}")));
+            }
+        }
+    }
     let mut started = 0;
     for (number, port) in (1..).zip(ports) {
         let engine = EngineInUse::new(engine);
@@ -351,6 +361,12 @@ fn threads<S: Serve>(
         }
     }
     Ok(started)
+}
+
+/// Whether there would be another descriptor if others had fewer.
+fn is_shortage(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_i32);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM))
 }
 
 /// Waits until all requests have ended, and ends them when they have had their time.
