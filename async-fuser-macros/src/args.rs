@@ -1,7 +1,7 @@
 //! The attribute's own arguments, and the helper attributes `#[fuse(...)]`.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::{Attribute, Error, Expr, ExprLit, Ident, Lit, LitStr, Meta, Path, Result, Token};
@@ -13,6 +13,8 @@ use crate::nearest::{list, nearest};
 pub(crate) struct Args {
     /// Where the runtime is.
     pub(crate) krate: TokenStream,
+    /// Whether the user says where.
+    is_told: bool,
     /// How long the kernel may use an answer that does not say so itself.
     pub(crate) ttl: TokenStream,
 }
@@ -22,7 +24,7 @@ const KEYS: [&str; 5] = ["crate", "ttl", "entry_ttl", "attr_ttl", "negative_ttl"
 impl Args {
     pub(crate) fn read(tokens: TokenStream, errors: &mut Errors) -> Self {
         let krate = quote!(::async_fuser);
-        let mut args = Self { ttl: quote!(#krate::convert::Ttl::DEFAULT), krate };
+        let mut args = Self { ttl: quote!(#krate::convert::Ttl::DEFAULT), krate, is_told: false };
         let pairs = match pairs.parse2(tokens) {
             Ok(pairs) => pairs,
             Err(error) => {
@@ -47,7 +49,10 @@ impl Args {
                 continue;
             };
             let read = match name.as_str() {
-                "crate" => path(value).map(|path| args.krate = path),
+                "crate" => path(value).map(|path| {
+                    args.krate = path;
+                    args.is_told = true;
+                }),
                 "ttl" => time(value).map(|time| ttls = quote!(.all(#time) #ttls)),
                 name => {
                     let field = Ident::new(name.trim_end_matches("_ttl"), Span::mixed_site());
@@ -62,6 +67,11 @@ impl Args {
         let krate = &args.krate;
         args.ttl = quote!(#krate::convert::Ttl::DEFAULT #ttls);
         args
+    }
+
+    /// The runtime, as if it were named at some place. What the user named stays where it was.
+    pub(crate) fn krate_at(&self, span: Span) -> TokenStream {
+        if self.is_told { self.krate.clone() } else { quote_spanned!(span=> ::async_fuser) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The block, and after it the same written out as an `impl AsyncFilesystem`.
 
-use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{Attribute, GenericArgument, PathArguments, Type, TypePath, parse_quote};
 
@@ -95,7 +95,12 @@ impl Expansion<'_> {
         let mut generics = generics.clone();
         let (start, end) = ends(this);
         let colon = quote_spanned!(start=> :);
-        let bounds = quote_spanned!(end=> ::core::marker::Send + ::core::marker::Sync + 'static);
+        let bounds = if generics.lifetimes().next().is_some() {
+            // Of a type with lifetimes no future could be shown to be `Send` by such a clause.
+            quote_spanned!(end=> 'static)
+        } else {
+            quote_spanned!(end=> ::core::marker::Send + ::core::marker::Sync + 'static)
+        };
         generics.make_where_clause().predicates.push(parse_quote!(#this #colon #bounds));
         let (generics, _, clause) = generics.split_for_impl();
         let operations = self.operations();
@@ -173,17 +178,16 @@ impl Expansion<'_> {
         let krate = &self.args.krate;
         let Names { this, op, .. } = &Names::new();
         let cfgs = cfgs(method);
-        let returned = returned(operation.answer, krate);
         let body = self.body(method, operation);
         let binding = if method.needs_op() { quote!(#op) } else { quote!(_) };
         // The signature is where a future that is not `Send` is complained of.
         let span = mixed(method.name.span());
         let name = Ident::new(operation.method, span);
         let op_type = Ident::new(&operation.type_name(), span);
-        let head = quote! {
+        let returned = returned(operation.answer, &self.args.krate_at(span), span);
+        let head = quote_spanned! {span=>
             async fn #name(&#this, #binding: #krate::op::#op_type<'_>) #returned
         };
-        let head = located(head, span);
         quote!(#(#cfgs)* #head { #body })
     }
 
@@ -200,6 +204,7 @@ impl Expansion<'_> {
             let of = (function == "listing").then(|| quote!(, _));
             let function = Ident::new(function, Span::mixed_site());
             let generics = method.generics(krate);
+            let answer = method.result(answer, krate);
             quote! {
                 #krate::__private::#function::<#generics #of>(#answer #more)
             }
@@ -263,23 +268,23 @@ impl Expansion<'_> {
         let (params, args) = self.params(method, false);
         let call = self.call(method, &args);
         let generics = method.generics(krate);
+        let result = method.result(answer, krate);
         let body = quote! {
             #params
             let #answer = #call;
-            #krate::__private::init::<#generics>(#answer)
+            #krate::__private::init::<#generics>(#result)
         };
         let needs_req = method.has(Source::Field("req")) || method.has(Source::Request);
         let req = if needs_req { quote!(#req) } else { quote!(_) };
         let needs_config = method.has(Source::Field("config"));
         let config = if needs_config { quote!(#config) } else { quote!(_) };
-        let head = quote! {
+        let head = quote_spanned! {mixed(method.name.span())=>
             async fn init(
                 &mut #this,
                 #req: &#krate::Request,
                 #config: &mut #krate::KernelConfig,
             ) -> ::std::io::Result<()>
         };
-        let head = located(head, mixed(method.name.span()));
         quote!(#(#cfgs)* #head { #body })
     }
 
@@ -346,6 +351,7 @@ impl Expansion<'_> {
                 let field = Ident::new(field, param.name.span());
                 ("Field", quote!(#op.#field))
             }
+            Source::Op if matches!(ty, Type::Reference(_)) => ("Field", quote!(&#op)),
             Source::Op => ("Field", quote!(#op)),
             Source::Request if is_init => ("Whole", quote!(#req)),
             Source::Request => ("Whole", quote!(#op.req)),
@@ -407,6 +413,18 @@ impl Method {
         quote!(#answer, #error)
     }
 
+    /// What the method returned. What does not look like a `Result` may still be one under another
+    /// name.
+    fn result(&self, answer: &Ident, krate: &TokenStream) -> TokenStream {
+        match &self.returns {
+            Some(returns) if !self.is_opaque && result_args(returns).is_none() => {
+                let generics = self.generics(krate);
+                quote!(#krate::__private::result::<#generics, _>(#answer))
+            }
+            _ => quote!(#answer),
+        }
+    }
+
     /// Whether the call or the answer is made with anything of the operation's.
     fn needs_op(&self) -> bool {
         let by_answer = match self.operation.answer {
@@ -437,45 +455,13 @@ impl Param {
     }
 }
 
-impl Answer {
-    /// The function that converts a result into it.
-    fn function(self) -> &'static str {
-        match self {
-            Self::Nothing => "nothing",
-            Self::Empty => "empty",
-            Self::Lookup => "lookup",
-            Self::Entry => "entry",
-            Self::Attr => "attr",
-            Self::Statx => "statx",
-            Self::Target => "target",
-            Self::Data => "data",
-            Self::Opened => "opened",
-            Self::Created => "created",
-            Self::Written => "written",
-            Self::Listing | Self::ListingPlus => "listing",
-            Self::Statfs => "statfs",
-            Self::Value => "value",
-            Self::Names => "names",
-            Self::Lock => "lock",
-            Self::Block => "block",
-            Self::Ioctl => "ioctl",
-            Self::Poll => "poll",
-            Self::Offset => "offset",
-            Self::XTimes => "xtimes",
-            Self::Init => "init",
-        }
-    }
-
-    fn has_ttl(self) -> bool {
-        matches!(self, Self::Lookup | Self::Entry | Self::Attr | Self::Statx | Self::Created)
-    }
-}
-
 /// What the trait's method returns.
-fn returned(answer: Answer, krate: &TokenStream) -> TokenStream {
+fn returned(answer: Answer, krate: &TokenStream, span: Span) -> TokenStream {
     let name = match answer {
         Answer::Nothing => return quote!(),
-        Answer::Empty | Answer::Init => return quote!(-> #krate::lib_async::Result<()>),
+        Answer::Empty | Answer::Init => {
+            return quote_spanned!(span=> -> #krate::lib_async::Result<()>);
+        }
         Answer::Target | Answer::Data => "Data",
         Answer::Value | Answer::Names => "Xattr",
         Answer::Lookup | Answer::Entry => "Entry",
@@ -494,8 +480,8 @@ fn returned(answer: Answer, krate: &TokenStream) -> TokenStream {
         Answer::XTimes => "XTimes",
     };
     let borrows = matches!(name, "Data" | "Xattr" | "Ioctl").then(|| quote!(<'_>));
-    let name = Ident::new(name, Span::mixed_site());
-    quote!(-> #krate::lib_async::Result<#krate::lib_async::#name #borrows>)
+    let name = Ident::new(name, span);
+    quote_spanned!(span=> -> #krate::lib_async::Result<#krate::lib_async::#name #borrows>)
 }
 
 fn sink_type(answer: Answer) -> &'static str {
@@ -541,18 +527,6 @@ fn ends(tokens: impl ToTokens) -> (Span, Span) {
     let mut spans = tokens.into_token_stream().into_iter().map(|token| token.span());
     let first = spans.next().unwrap_or_else(Span::mixed_site);
     (mixed(first), mixed(spans.last().unwrap_or(first)))
-}
-
-/// Tokens of ours, all at one place in the user's code.
-fn located(tokens: TokenStream, span: Span) -> TokenStream {
-    let tokens = tokens.into_iter().map(|mut token| {
-        if let TokenTree::Group(group) = &token {
-            token = Group::new(group.delimiter(), located(group.stream(), span)).into();
-        }
-        token.set_span(token.span().located_at(span));
-        token
-    });
-    tokens.collect()
 }
 
 /// A place in the user's code, for names that are ours.

@@ -160,12 +160,48 @@ impl Operation {
     }
 }
 
-/// The list as tokens: `&[("lookup", "Lookup", &["parent", "name"]), ...]`.
+impl Answer {
+    /// The function that converts a result into it.
+    pub(crate) fn function(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Empty => "empty",
+            Self::Lookup => "lookup",
+            Self::Entry => "entry",
+            Self::Attr => "attr",
+            Self::Statx => "statx",
+            Self::Target => "target",
+            Self::Data => "data",
+            Self::Opened => "opened",
+            Self::Created => "created",
+            Self::Written => "written",
+            Self::Listing | Self::ListingPlus => "listing",
+            Self::Statfs => "statfs",
+            Self::Value => "value",
+            Self::Names => "names",
+            Self::Lock => "lock",
+            Self::Block => "block",
+            Self::Ioctl => "ioctl",
+            Self::Poll => "poll",
+            Self::Offset => "offset",
+            Self::XTimes => "xtimes",
+            Self::Init => "init",
+        }
+    }
+
+    /// Whether it takes the times that a result need not say itself.
+    pub(crate) fn has_ttl(self) -> bool {
+        matches!(self, Self::Lookup | Self::Entry | Self::Attr | Self::Statx | Self::Created)
+    }
+}
+
+/// The list as tokens, with what converts the answer:
+/// `&[("lookup", "Lookup", &["parent", "name"], "lookup"), ...]`.
 pub(crate) fn listing() -> TokenStream {
     let rows = Operation::all().filter(|operation| operation.is_asked()).map(|operation| {
-        let (method, name, fields) =
-            (operation.method, operation.type_name(), operation.fields.iter());
-        quote!((#method, #name, &[#(#fields),*]))
+        let Operation { method, fields, answer } = operation;
+        let (name, conversion) = (operation.type_name(), answer.function());
+        quote!((#method, #name, &[#(#fields),*], #conversion))
     });
     quote!(&[#(#rows),*])
 }

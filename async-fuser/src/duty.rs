@@ -6,6 +6,7 @@ use std::time::Duration;
 use nix::libc;
 use zerocopy::IntoBytes;
 
+use crate::abi::fuse_entry_out;
 use crate::answer::{self, CreatedBody};
 use crate::op::Opcode;
 use crate::transport::{Abandoned, Port};
@@ -93,15 +94,27 @@ impl<P: Deref<Target = Port>> Duty<P> {
         self.parts([fixed, data, &[]]);
     }
 
+    /// Answers with a directory entry, which counts as a lookup if there is one.
+    pub(crate) fn entry(mut self, entry: &fuse_entry_out) {
+        if let Err(port) = self.send(&Message::reply(self.unique, [entry.as_bytes(), &[], &[]])) {
+            if entry.nodeid != 0 {
+                port.shared().abandon(Abandoned::Lookup { ino: entry.nodeid });
+            }
+        }
+    }
+
     /// Answers with an open file.
-    pub(crate) fn opened(self, fh: FileHandle, flags: FopenFlags, backing: Option<u32>) {
-        let node = self.node;
-        self.open(node, fh, answer::opened(fh, flags, backing).as_bytes());
+    pub(crate) fn opened(mut self, fh: FileHandle, flags: FopenFlags, backing: Option<u32>) {
+        let open = answer::opened(fh, flags, backing);
+        if let Err(port) = self.send(&Message::reply(self.unique, [open.as_bytes(), &[], &[]])) {
+            let directory = self.opcode == Opcode::OPENDIR;
+            port.shared().abandon(Abandoned::Open { ino: self.node, fh: fh.0, directory });
+        }
     }
 
     /// Answers with a new file that is open.
     pub(crate) fn created(
-        self,
+        mut self,
         [entry_ttl, attr_ttl]: [&Duration; 2],
         attr: &FileAttr,
         generation: Generation,
@@ -113,8 +126,12 @@ impl<P: Deref<Target = Port>> Duty<P> {
             entry: answer::entry(entry_ttl, attr_ttl, attr, generation),
             open: answer::opened(fh, flags, backing),
         };
-        // The request names the directory; what is open is the new file.
-        self.open(attr.ino.0, fh, created.as_bytes());
+        if let Err(port) = self.send(&Message::reply(self.unique, [created.as_bytes(), &[], &[]])) {
+            // The request names the directory; what is open is the new file.
+            let ino = attr.ino.0;
+            port.shared().abandon(Abandoned::Open { ino, fh: fh.0, directory: false });
+            port.shared().abandon(Abandoned::Lookup { ino });
+        }
     }
 
     /// Answers with how much was written or copied.
@@ -146,14 +163,6 @@ impl<P: Deref<Target = Port>> Duty<P> {
             0 => self.xattr_size(u32::try_from(value.len()).unwrap_or(u32::MAX)),
             room if value.len() > room => self.error(Errno::ERANGE),
             _ => self.ok(value),
-        }
-    }
-
-    /// What is open is nobody's if the answer comes too late: it is left to be released.
-    fn open(mut self, ino: u64, fh: FileHandle, body: &[u8]) {
-        if let Err(port) = self.send(&Message::reply(self.unique, [body, &[], &[]])) {
-            let directory = self.opcode == Opcode::OPENDIR;
-            port.shared().abandon(Abandoned { ino, fh: fh.0, directory });
         }
     }
 

@@ -9,7 +9,8 @@
 //!   0.17 or 0.18 compiles with `use async_fuser as fuser;`. A reply answers each request.
 //! * [`AsyncFilesystem`] is its asynchronous sibling: an `async fn` for each operation, on Tokio. It is
 //!   for what waits, and cancels what nobody waits for any more.
-//! * The attribute macro writes the signatures of the latter.
+//! * [`#[fuse_filesystem]`](macro@fuse_filesystem) writes the latter: a method names what it needs of
+//!   a request, and returns what becomes the answer.
 //!
 //! [`migration`] says which is for whom, and how to get from one to another.
 //!
@@ -51,6 +52,7 @@ mod abi;
 mod answer;
 #[cfg(feature = "async")]
 mod async_filesystem;
+#[cfg(feature = "async")]
 mod async_session;
 #[cfg(feature = "async")]
 pub mod convert;
@@ -82,6 +84,7 @@ use std::io;
 use std::path::Path;
 
 #[cfg(feature = "macros")]
+#[doc = include_str!("fuse_filesystem.md")]
 pub use async_fuser_macros::fuse_filesystem;
 #[cfg(feature = "async")]
 pub use convert::{Caller, DirEntry};
@@ -175,7 +178,7 @@ pub async fn spawn_mount_async<S: lib_async::Serve>(
 }
 
 /// What the attribute macro writes calls these.
-#[cfg(feature = "macros")]
+#[cfg(feature = "async")]
 #[doc(hidden)]
 pub mod __private {
     pub use crate::convert::expand::*;

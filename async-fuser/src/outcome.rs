@@ -61,10 +61,13 @@ impl Reply<'_> {
     pub(crate) fn send<P: Deref<Target = Port>>(self, duty: Duty<P>) {
         match self {
             Self::Empty(()) => duty.ok(&[]),
-            Self::Entry(entry) => duty.ok(entry.body().as_bytes()),
+            Self::Entry(entry) => duty.entry(&entry.body()),
             Self::Attr(Attr { attr, ttl }) => duty.ok(body::attr(&ttl, &attr).as_bytes()),
             Self::Statx(Statx { statx, ttl }) => duty.ok(body::statx(&ttl, &statx).as_bytes()),
-            Self::Data(data) => with_bytes(data, duty, |duty, bytes| duty.data(&[], bytes)),
+            Self::Data(data) => {
+                let room = duty.room();
+                with_bytes(data, room, duty, |duty, bytes| duty.data(&[], bytes));
+            }
             Self::Opened(opened) => {
                 duty.opened(opened.fh, opened.flags, opened.backing);
             }
@@ -85,15 +88,23 @@ impl Reply<'_> {
             Self::Statfs(statfs) => duty.ok(statfs.body().as_bytes()),
             Self::Xattr(Xattr(XattrKind::Size(size))) => duty.xattr_size(size),
             Self::Xattr(Xattr(XattrKind::Value(value))) => {
-                with_bytes(value, duty, Duty::xattr);
+                // One more than may be, which tells what fits from what does not.
+                let room = match duty.room() {
+                    0 => XATTR_SIZE_MAX + 1,
+                    room => room.saturating_add(1),
+                };
+                with_bytes(value, room, duty, Duty::xattr);
             }
             Self::Lock(Lock { start, end, typ, pid }) => {
                 duty.ok(body::lock(start, end, typ, pid).as_bytes());
             }
             Self::Block(Block(block)) => duty.ok(body::block(block).as_bytes()),
-            Self::Ioctl(Ioctl { result, data }) => with_bytes(data, duty, |duty, bytes| {
-                duty.data(body::ioctl(result).as_bytes(), bytes);
-            }),
+            Self::Ioctl(Ioctl { result, data }) => {
+                let room = duty.room();
+                with_bytes(data, room, duty, |duty, bytes| {
+                    duty.data(body::ioctl(result).as_bytes(), bytes);
+                });
+            }
             Self::Poll(Poll(events)) => duty.ok(body::poll(events).as_bytes()),
             Self::Offset(Offset(offset)) => duty.ok(body::offset(offset).as_bytes()),
             #[cfg(target_os = "macos")]
@@ -115,17 +126,16 @@ impl Opened {
     }
 }
 
-/// Answers with bytes, unless they cannot be read.
+/// The largest value that an extended attribute has on Linux.
+const XATTR_SIZE_MAX: u32 = 65_536;
+
+/// Answers with bytes, unless they cannot be read: of a range of a file with at most `room`.
 fn with_bytes<P: Deref<Target = Port>>(
     data: Data<'_>,
+    room: u32,
     duty: Duty<P>,
     answer: impl FnOnce(Duty<P>, &[u8]),
 ) {
-    let room = match duty.room() {
-        // What asks for a size wants to know it all the same.
-        0 => u32::MAX,
-        room => room,
-    };
     // The duty is for one of two closures, which never are called both.
     let mut duty = Some(duty);
     let sent = data.with_bytes(room, |bytes| {

@@ -111,7 +111,7 @@ impl ReplyEntry {
         attr: &FileAttr,
         generation: Generation,
     ) {
-        self.raw.ok(answer::entry(entry_ttl, attr_ttl, attr, generation).as_bytes());
+        self.raw.entry(&answer::entry(entry_ttl, attr_ttl, attr, generation));
     }
 
     /// There is no such entry, and the kernel may say so by itself for `ttl`.

@@ -1,9 +1,12 @@
 //! Memory for large answers, kept by each thread for the next one, so that serving allocates none.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
+#[cfg(feature = "async")]
+use std::cell::RefCell;
 
 thread_local! {
     static LISTING: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    #[cfg(feature = "async")]
     static FILLED: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -19,6 +22,7 @@ pub(crate) fn give(buffer: Vec<u8>) {
 }
 
 /// A vector of at least `len` bytes. What they are is left over from earlier answers, or zero.
+#[cfg(feature = "async")]
 pub(crate) fn take_filled(len: usize) -> Vec<u8> {
     let spare = FILLED.try_with(|spares| spares.borrow_mut().pop()).ok().flatten();
     let mut buffer = spare.unwrap_or_default();
@@ -30,6 +34,7 @@ pub(crate) fn take_filled(len: usize) -> Vec<u8> {
 }
 
 /// Gives the memory of [`take_filled`] back.
+#[cfg(feature = "async")]
 pub(crate) fn give_filled(buffer: Vec<u8>) {
     const KEPT: usize = 4;
     if buffer.is_empty() {

@@ -41,7 +41,7 @@ use async_fuser::lib_async::{AsyncSessionBuilder, Serve, SessionHandle};
 use async_fuser::{
     Config, Filesystem, MountOption, Notifier, Session, SessionACL, SessionUnmounter,
 };
-use clap::Parser;
+use clap::{Args as _, Command, FromArgMatches, Parser};
 use env_logger::Env;
 use log::warn;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -58,9 +58,20 @@ pub struct Example {
 }
 
 impl Example {
+    /// Run an example that has no arguments of its own. `about` is what `--help` says of it.
+    pub fn main<S: Serve>(&self, about: &'static str, filesystem: S) -> ExitCode {
+        let args: AsyncArgs =
+            self.parse_command(AsyncArgs::augment_args(Command::new(about)).about(about));
+        self.run_async(&args, filesystem)
+    }
+
     /// Parse the program's arguments. `--help` ends the program with exit code 0, a mistake with 1.
     pub fn parse<T: Parser>(&self) -> T {
-        let command = T::command()
+        self.parse_command(T::command())
+    }
+
+    fn parse_command<T: FromArgMatches>(&self, command: Command) -> T {
+        let command = command
             .name(self.name)
             .version(env!("CARGO_PKG_VERSION"))
             .after_help(self.suggestions(&default_mountpoint(self.name)));

@@ -10,6 +10,8 @@ use nix::sys::socket::{
 };
 use nix::unistd::{read, write};
 
+use crate::opcode::{BATCH_FORGET, FORGET, INTERRUPT, NOTIFY_REPLY, STATFS};
+
 /// The kernel's end of a connection whose other end a session takes for `/dev/fuse`.
 ///
 /// It is a socket that keeps the boundaries of messages, as the device does. Dropping it is the end
@@ -67,11 +69,11 @@ impl Kernel {
         assert_eq!(sent, bytes.len(), "a message is sent whole");
     }
 
-    /// The next message. Panics if none comes within ten seconds, if it is not well-formed, or if
+    /// The next message. Panics if none comes within half a minute, if it is not well-formed, or if
     /// the session has closed its end.
     #[track_caller]
     pub fn receive(&self) -> Reply {
-        self.receive_within(10_000).expect("a message from the session")
+        self.receive_within(PATIENCE).expect("a message from the session")
     }
 
     /// The next message if it comes within so many milliseconds.
@@ -87,7 +89,12 @@ impl Kernel {
             }
         }
         let mut bytes = vec![0; 4 << 20];
-        let len = read(&self.socket, &mut bytes).expect("a message from the session");
+        let mut received = read(&self.socket, &mut bytes);
+        if received == Err(Errno::ECONNRESET) {
+            // Said once, by a session that closed its end without having read everything.
+            received = read(&self.socket, &mut bytes);
+        }
+        let len = received.expect("a message from the session");
         assert_ne!(len, 0, "the session has closed its end");
         assert!(len >= 16, "a message of {len} bytes has no header");
         let word = |at: usize| <[u8; 4]>::try_from(&bytes[at..at + 4]).expect("four bytes");
@@ -117,11 +124,11 @@ impl Kernel {
         }
     }
 
-    /// Whether the session has closed its end. Waits for that for ten seconds.
+    /// Whether the session has closed its end. Waits for that for half a minute.
     #[track_caller]
     pub fn is_closed(&self) -> bool {
         let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::empty())];
-        let polled = poll(&mut fds, PollTimeout::from(10_000u16)).expect("poll");
+        let polled = poll(&mut fds, PollTimeout::from(PATIENCE)).expect("poll");
         polled == 1 && fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
     }
 
@@ -137,6 +144,22 @@ impl Kernel {
         let unique = self.send_as(uid, opcode, node, body);
         let reply = self.receive();
         assert_eq!(reply.unique, unique, "the answer to another request: {reply:?}");
+        reply
+    }
+
+    /// The answer to a request, and to nothing else: of those that must have none, that there is none.
+    #[track_caller]
+    pub fn expect_one_answer(&self, opcode: u32, unique: u64, what: &str) -> Option<Reply> {
+        // The next to be served is this: no answer can come after its.
+        let fence = self.send(STATFS, 1, &[]);
+        let answered = ![FORGET, BATCH_FORGET, INTERRUPT, NOTIFY_REPLY].contains(&opcode);
+        let reply = answered.then(|| {
+            let reply = self.receive();
+            assert_eq!(reply.unique, unique, "opcode {opcode}, {what}: {reply:?}");
+            reply
+        });
+        let last = self.receive();
+        assert_eq!((last.unique, last.error), (fence, 0), "opcode {opcode}, {what}: {last:?}");
         reply
     }
 
@@ -173,6 +196,9 @@ pub fn request(opcode: u32, unique: u64, node: u64, uid: u32, body: &[u8]) -> Ve
     bytes.extend(body);
     bytes
 }
+
+/// How many milliseconds a message may take to come.
+const PATIENCE: u16 = 30_000;
 
 /// `FUSE_INIT_EXT`: there are more than 32 flags.
 const INIT_EXT: u32 = 1 << 30;

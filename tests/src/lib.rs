@@ -11,6 +11,7 @@ mod census;
 mod kernel;
 mod limit;
 mod mountpoint;
+pub mod opcode;
 mod ordinary;
 mod probe;
 mod random;

@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use async_fuser::*;
+use tests::opcode::*;
 use tests::{Init, Kernel, Probe, ProbeOptions, Reply, eventually, request};
 
 // The beginning.
@@ -164,7 +165,7 @@ fn every_opcode_cut_at_every_length_is_answered_once_or_never() {
         for body in bodies() {
             for len in 0..=body.len() {
                 let unique = kernel.send(opcode, 1, &body[..len]);
-                expect_one_answer(&kernel, opcode, unique, &format!("cut at {len}"));
+                kernel.expect_one_answer(opcode, unique, &format!("cut at {len}"));
             }
         }
     }
@@ -179,7 +180,7 @@ fn a_length_that_is_not_the_messages_is_refused() {
             let mut bytes = request(opcode, 1 << 40, 1, 0, &[0; 64]);
             bytes[..4].copy_from_slice(&claimed.to_ne_bytes());
             kernel.send_bytes(&bytes);
-            let Some(reply) = expect_one_answer(&kernel, opcode, 1 << 40, "a false length") else {
+            let Some(reply) = kernel.expect_one_answer(opcode, 1 << 40, "a false length") else {
                 continue;
             };
             assert_eq!(reply.error, libc::EIO, "opcode {opcode}, {claimed} for 104");
@@ -192,7 +193,7 @@ fn a_length_that_is_not_the_messages_is_refused() {
 fn a_message_longer_than_any_request_is_refused() {
     let (kernel, session) = begin(Nothing, config());
     let unique = kernel.send(WRITE, 1, &vec![0; 3 << 20]);
-    let reply = expect_one_answer(&kernel, WRITE, unique, "3 MiB").expect("an answer");
+    let reply = kernel.expect_one_answer(WRITE, unique, "3 MiB").expect("an answer");
     assert_eq!(reply.error, libc::EIO);
     end(kernel, session);
 }
@@ -262,7 +263,7 @@ fn hostile_counts_are_refused_and_not_answered() {
     let (kernel, session) = begin(probe, config());
     for count in [2, 1 << 20, u32::MAX] {
         let unique = kernel.send(BATCH_FORGET, 0, &[&words_of(&[count, 0])[..], &[0; 16]].concat());
-        expect_one_answer(&kernel, BATCH_FORGET, unique, "a false count");
+        kernel.expect_one_answer(BATCH_FORGET, unique, "a false count");
         assert_eq!(kernel.ask(49, 0, &words_of(&[count])).error, libc::EIO, "REMOVEMAPPING");
     }
     assert_eq!(watch.calls("forget"), 0);
@@ -296,7 +297,7 @@ fn random_bytes_never_end_a_session() {
         };
         let node = if opcode == READ { 2 } else { random.below(20) };
         let unique = kernel.send_as(random.below(3) as u32, opcode, node, &body);
-        expect_one_answer(&kernel, opcode, unique, &format!("round {round}, {body:?}"));
+        kernel.expect_one_answer(opcode, unique, &format!("round {round}, {body:?}"));
     }
     end(kernel, session);
     assert_eq!((watch.calls("destroy"), watch.running_at_destroy()), (1, 0));
@@ -913,188 +914,4 @@ fn ended(session: Serving) -> io::Result<()> {
     session.join().expect("a session never panics")
 }
 
-/// The answer to a request, and to nothing else: of those that must have none, that there is none.
-#[track_caller]
-fn expect_one_answer(kernel: &Kernel, opcode: u32, unique: u64, what: &str) -> Option<Reply> {
-    // The next to be served is this: no answer can come after its.
-    let fence = kernel.send(STATFS, 1, &[]);
-    let answered = ![FORGET, BATCH_FORGET, INTERRUPT, NOTIFY_REPLY].contains(&opcode);
-    let reply = answered.then(|| {
-        let reply = kernel.receive();
-        assert_eq!(reply.unique, unique, "opcode {opcode}, {what}: {reply:?}");
-        reply
-    });
-    let last = kernel.receive();
-    assert_eq!((last.unique, last.error), (fence, 0), "opcode {opcode}, {what}: {last:?}");
-    reply
-}
-
-/// Bodies to cut: of zeros, of ones, and with something that looks like names behind each
-/// possible struct.
-fn bodies() -> Vec<Vec<u8>> {
-    let mut bodies = vec![vec![0; 136], vec![0xff; 136]];
-    for fixed in [0, 8, 16] {
-        bodies.push([&vec![0; fixed][..], b"one\0two\0three"].concat());
-    }
-    bodies
-}
-
-fn opcodes() -> impl Iterator<Item = u32> {
-    (0..=70).chain([4096, u32::MAX])
-}
-
-/// What a well-formed request of this opcode has behind its header.
-fn valid(opcode: u32) -> Vec<u8> {
-    let fixed = match opcode {
-        LOOKUP | SYMLINK | UNLINK | RMDIR | READLINK | STATFS | REMOVEXATTR => 0,
-        MKDIR | RENAME | LINK | OPEN | OPENDIR | ACCESS | SYNCFS | GETXATTR | LISTXATTR
-        | SETXATTR => 8,
-        GETATTR | MKNOD | FSYNC | FSYNCDIR | CREATE | TMPFILE | BMAP | RENAME2 => 16,
-        // With FUSE_SETXATTR_EXT it is longer; zeros fit both.
-        STATX | RELEASE | RELEASEDIR | FLUSH | POLL | LSEEK => 24,
-        IOCTL | FALLOCATE => 32,
-        READ | READDIR | READDIRPLUS | WRITE => 40,
-        GETLK | SETLK | SETLKW => 48,
-        COPY_FILE_RANGE | COPY_FILE_RANGE_64 => 56,
-        SETATTR => 88,
-        _ => panic!("no operation has the opcode {opcode}"),
-    };
-    let mut body = vec![0; fixed];
-    match opcode {
-        LOOKUP | UNLINK | RMDIR | MKDIR | MKNOD | LINK | CREATE | REMOVEXATTR | SETXATTR
-        | GETXATTR => body.extend(b"name\0"),
-        RENAME | RENAME2 | SYMLINK => body.extend(b"name\0other\0"),
-        _ => {}
-    }
-    body
-}
-
-fn words(body: &[u8]) -> Vec<u32> {
-    body.chunks_exact(4).map(|word| u32::from_ne_bytes(word.try_into().expect("four"))).collect()
-}
-
-fn words_of(words: &[u32]) -> Vec<u8> {
-    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
-}
-
-/// The same numbers every time.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| (self.next() >> 32) as u8).collect()
-    }
-}
-
 const LIMIT: Duration = Duration::from_secs(10);
-
-const LOOKUP: u32 = 1;
-const FORGET: u32 = 2;
-const GETATTR: u32 = 3;
-const SETATTR: u32 = 4;
-const READLINK: u32 = 5;
-const SYMLINK: u32 = 6;
-const MKNOD: u32 = 8;
-const MKDIR: u32 = 9;
-const UNLINK: u32 = 10;
-const RMDIR: u32 = 11;
-const RENAME: u32 = 12;
-const LINK: u32 = 13;
-const OPEN: u32 = 14;
-const READ: u32 = 15;
-const WRITE: u32 = 16;
-const STATFS: u32 = 17;
-const RELEASE: u32 = 18;
-const FSYNC: u32 = 20;
-const SETXATTR: u32 = 21;
-const GETXATTR: u32 = 22;
-const LISTXATTR: u32 = 23;
-const REMOVEXATTR: u32 = 24;
-const FLUSH: u32 = 25;
-const INIT: u32 = 26;
-const OPENDIR: u32 = 27;
-const READDIR: u32 = 28;
-const RELEASEDIR: u32 = 29;
-const FSYNCDIR: u32 = 30;
-const GETLK: u32 = 31;
-const SETLK: u32 = 32;
-const SETLKW: u32 = 33;
-const ACCESS: u32 = 34;
-const CREATE: u32 = 35;
-const INTERRUPT: u32 = 36;
-const BMAP: u32 = 37;
-const DESTROY: u32 = 38;
-const IOCTL: u32 = 39;
-const POLL: u32 = 40;
-const NOTIFY_REPLY: u32 = 41;
-const BATCH_FORGET: u32 = 42;
-const FALLOCATE: u32 = 43;
-const READDIRPLUS: u32 = 44;
-const RENAME2: u32 = 45;
-const LSEEK: u32 = 46;
-const COPY_FILE_RANGE: u32 = 47;
-const SYNCFS: u32 = 50;
-const TMPFILE: u32 = 51;
-const STATX: u32 = 52;
-const COPY_FILE_RANGE_64: u32 = 53;
-
-/// The notification that asks for what is cached.
-const RETRIEVE: i32 = 5;
-
-/// Every operation that is answered.
-const ANSWERED: &[u32] = &[
-    LOOKUP,
-    GETATTR,
-    SETATTR,
-    READLINK,
-    SYMLINK,
-    MKNOD,
-    MKDIR,
-    UNLINK,
-    RMDIR,
-    RENAME,
-    LINK,
-    OPEN,
-    READ,
-    WRITE,
-    STATFS,
-    RELEASE,
-    FSYNC,
-    SETXATTR,
-    GETXATTR,
-    LISTXATTR,
-    REMOVEXATTR,
-    FLUSH,
-    OPENDIR,
-    READDIR,
-    RELEASEDIR,
-    FSYNCDIR,
-    GETLK,
-    SETLK,
-    SETLKW,
-    ACCESS,
-    CREATE,
-    BMAP,
-    IOCTL,
-    POLL,
-    FALLOCATE,
-    READDIRPLUS,
-    RENAME2,
-    LSEEK,
-    COPY_FILE_RANGE,
-    SYNCFS,
-    TMPFILE,
-    STATX,
-    COPY_FILE_RANGE_64,
-];

@@ -14,9 +14,12 @@ use tempfile::TempDir;
 use tests::{Mountpoint, NOBODY, Ordinary, Ran, Run, Running, eventually, example, run};
 
 /// All that mount something.
-const FILESYSTEMS: [&str; 10] = [
+const FILESYSTEMS: [&str; 13] = [
     "hello",
     "async_hello",
+    "quickstart",
+    "tagfs",
+    "backend",
     "null",
     "ioctl",
     "poll",
@@ -38,7 +41,7 @@ fn every_example_explains_itself() {
         let version = run(example(name)).arg("--version").ok();
         assert_eq!(version.stdout, format!("{name} {}\n", env!("CARGO_PKG_VERSION")));
     }
-    for name in ["async_hello", "memfs"] {
+    for name in ["async_hello", "quickstart", "tagfs", "backend", "memfs"] {
         let help = run(example(name)).arg("--help").ok();
         assert!(help.stdout.contains("--runtime <KIND>"), "{name}: {}", help.stdout);
     }
@@ -372,6 +375,91 @@ fn hello_is_a_tree_to_read() {
         served.signal(SIGINT);
         stage.ended(&mut served, name);
     }
+}
+
+#[test]
+fn quickstart_has_one_file() {
+    for (args, stage) in [("", Stage::root()), ("--threads 2", Stage::nobody())] {
+        let mut served = stage.start("quickstart", args);
+        stage.prints("quickstart", "ls; cat hello", "hello\nHello!\n");
+        stage.prints("quickstart", "stat -c '%F %a %s %h' hello .", QUICKSTART);
+        stage.prints("quickstart", "dd if=hello bs=2 skip=1 count=2 2>/dev/null", "llo!");
+        stage.fails("quickstart", "cat other", "No such file or directory");
+        stage.fails("quickstart", "rm hello", "Function not implemented");
+        served.signal(SIGINT);
+        stage.ended(&mut served, "quickstart");
+    }
+}
+
+const QUICKSTART: &str = "regular file 644 7 1\ndirectory 755 0 1\n";
+
+#[test]
+fn tagfs_has_a_note_in_the_directory_of_each_of_its_tags() {
+    let stage = Stage::root();
+    for args in ["", "--threads 2", "--runtime current-thread"] {
+        let mut served = stage.start("tagfs", args);
+        stage.prints("tagfs", "mkdir todo garden; echo trees >todo/plant; ls; cat todo/*", TAGGED);
+        stage.prints(
+            "tagfs",
+            "ln todo/plant garden/it; stat -c %h todo/plant; ls garden",
+            "2\nit\n",
+        );
+        stage.prints(
+            "tagfs",
+            "rm todo/plant; echo more >>garden/it; cat garden/it",
+            "trees\nmore\n",
+        );
+        stage.prints("tagfs", "mv garden/it todo; rmdir garden; mv todo done; ls *", "it\n");
+        stage.prints("tagfs", "truncate -s 4 done/it; cat done/it; stat -c %s done/it", "tree4\n");
+        let unlinked = "exec 3<done/it; rm done/it; cat <&3; exec 3<&-; ls done";
+        stage.prints("tagfs", unlinked, "tree");
+        let many =
+            "seq 3000 | (cd done && xargs touch); ls done | sort -n | cksum; seq 3000 | cksum";
+        let sums = stage.sh("tagfs", many);
+        let lines: Vec<_> = sums.stdout.lines().collect();
+        assert!(sums.succeeded() && lines.len() == 2 && lines[0] == lines[1], "{sums:#?}");
+        stage.prints("tagfs", "rm -r done; ls", "");
+        stage.fails("tagfs", "echo x >note", "Operation not permitted");
+        stage.fails("tagfs", "mkdir a a", "File exists");
+        stage.fails("tagfs", "mkdir a/b", "Operation not permitted");
+        stage.fails("tagfs", "touch a/n; rmdir a", "Directory not empty");
+        stage.fails("tagfs", "truncate -s 1T a/n", "File too large");
+        served.signal(SIGINT);
+        stage.ended(&mut served, "tagfs");
+    }
+}
+
+const TAGGED: &str = "garden\ntodo\ntrees\n";
+
+#[test]
+fn backend_waits_for_all_reads_at_once_and_drops_those_of_the_dead() {
+    let stage = Stage::root();
+    let mut served = stage.start("backend", "");
+    stage.prints("backend", "ls", "loadavg\nmeminfo\nuptime\nversion\n");
+    stage.prints("backend", "cmp version /proc/version && stat -c %s version", "0\n");
+    stage.prints(
+        "backend",
+        "tail -c +3 version | cmp - /proc/version -i 0:2 && echo same",
+        "same\n",
+    );
+    served.signal(SIGINT);
+    stage.ended(&mut served, "backend");
+
+    let mut served = stage.start("backend", "--delay 1000");
+    let begun = Instant::now();
+    let all = "for file in version version version version; do head -c 1 $file & done; wait";
+    stage.prints("backend", all, "LLLL");
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(4), "{took:?}");
+    served.signal(SIGINT);
+    stage.ended(&mut served, "backend");
+
+    let mut served = stage.start("backend", "--delay 60000");
+    let begun = Instant::now();
+    stage.fails("backend", "timeout 0.2 cat version", "");
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    served.signal(SIGINT);
+    stage.ended(&mut served, "backend");
 }
 
 #[test]
@@ -788,6 +876,35 @@ fn memfs_keeps_files_within_its_limits() {
             served.signal(SIGINT);
             stage.ended(&mut served, "memfs");
         }
+    }
+}
+
+#[test]
+fn a_program_that_runs_from_memfs_is_not_truncated() {
+    let stage = Stage::root();
+    for args in ["", "--writeback", "--async", "--async --check-permissions"] {
+        let mut served = stage.start("memfs", args);
+        let script = "
+import errno, shutil, subprocess
+program = shutil.copy(shutil.which('sleep'), 'program')
+size = os.stat(program).st_size
+for _ in range(20):
+    runs = subprocess.Popen(['./program', '20'])
+    for flags in os.O_WRONLY, os.O_RDWR | os.O_TRUNC, os.O_RDONLY | os.O_TRUNC:
+        try:
+            os.open(program, flags)
+        except OSError as error:
+            assert error.errno == errno.ETXTBSY, error
+        else:
+            raise AssertionError('it was opened')
+    assert runs.poll() is None and os.stat(program).st_size == size > 0
+    runs.kill()
+    runs.wait()
+os.close(os.open(program, os.O_RDONLY | os.O_TRUNC))
+print(os.stat(program).st_size)";
+        assert_eq!(stage.python("memfs", script).ok().stdout, "0\n", "{args}");
+        served.signal(SIGINT);
+        stage.ended(&mut served, "memfs");
     }
 }
 

@@ -18,8 +18,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::builder::{AsyncSessionBuilder, Origin, Settings};
 use super::handle::{AsyncBackgroundSession, End, SessionHandle};
-use super::hub::{Hub, Present};
-use super::reader::{Engine, read_requests, read_requests_blocking, watched};
+use super::hub::Hub;
+use super::reader::{Engine, EngineInUse, read_requests, read_requests_blocking, watched};
 use crate::mount::Mount;
 use crate::notifier::Notifier;
 use crate::op::Operations;
@@ -52,42 +52,17 @@ pub struct AsyncSession<S: Serve> {
 impl<S: Serve> AsyncSession<S> {
     pub(super) async fn begin(builder: AsyncSessionBuilder<S>, origin: Origin) -> io::Result<Self> {
         let AsyncSessionBuilder { filesystem, settings } = builder;
-        let runtime = Handle::current();
         let mut filesystem = Destroyed(Some(filesystem));
-        let config = settings.config.clone();
-        let begun = aside(move || {
-            let (device, mount) = match origin {
-                Origin::Descriptor(fd) => (fd, None),
-                Origin::Mountpoint(path) => match inherited(&path)? {
-                    Some(fd) => (fd, None),
-                    None => Mount::new(&path, &config).map(|(fd, mount)| (fd, Some(mount)))?,
-                },
-            };
-            let connection = mount.as_ref().and_then(Mount::connection);
-            let mount = UnmountedOnDrop(SharedMount::new(mount));
-            let port = Arc::new(Port::new(Device::new(device), connection));
-            let (hello, kernel) = hello(port.clone(), &config, config.acl)?;
-            Ok(Begun { hello, port, mount, kernel })
-        });
-        let Begun { hello, port, mount, mut kernel } = begun.await?;
-        kernel.prefer(capabilities(S::OPERATIONS), MAX_BACKGROUND);
-        let agreed = match init(&mut filesystem, &hello, &mut kernel, &settings).await {
-            Ok(()) => hello.agree(&kernel)?,
-            Err(error) => return Err(hello.refuse(error)),
-        };
-        let hub = Arc::new(Hub::new(runtime.clone(), settings.limits.clone()));
-        let (end, asked) = watch::channel(End::No);
-        let handle = SessionHandle {
-            mount: mount.0.clone(),
-            end: Arc::new(end),
-            notifier: Notifier::new(&port),
-            hub: Arc::downgrade(&hub),
-            runtime: runtime.clone(),
-        };
-        if let Some(notifier) = &settings.notifier {
-            notifier.bind(handle.notifier.clone(), runtime)?;
+        match Connected::new(&mut filesystem, &settings, origin).await {
+            Ok(connected) => {
+                let Connected { port, mount, agreed, handle, asked, hub } = connected;
+                Ok(Self { port, mount, filesystem, agreed, handle, asked, hub, settings })
+            }
+            Err(error) => {
+                filesystem.destroy().await;
+                Err(error)
+            }
         }
-        Ok(Self { port, mount, filesystem, agreed, handle, asked, hub, settings })
     }
 
     /// A hold on the session that can be kept elsewhere.
@@ -153,6 +128,60 @@ impl<S: Serve> fmt::Debug for AsyncSession<S> {
     }
 }
 
+/// All of a session but its filesystem and its settings.
+struct Connected {
+    port: Arc<Port>,
+    mount: UnmountedOnDrop,
+    agreed: Agreed,
+    handle: SessionHandle,
+    asked: watch::Receiver<End>,
+    hub: Arc<Hub>,
+}
+
+impl Connected {
+    async fn new<S: Serve>(
+        filesystem: &mut Destroyed<S>,
+        settings: &Settings,
+        origin: Origin,
+    ) -> io::Result<Self> {
+        let runtime = Handle::current();
+        let config = settings.config.clone();
+        let begun = aside(move || {
+            let (device, mount) = match origin {
+                Origin::Descriptor(fd) => (fd, None),
+                Origin::Mountpoint(path) => match inherited(&path)? {
+                    Some(fd) => (fd, None),
+                    None => Mount::new(&path, &config).map(|(fd, mount)| (fd, Some(mount)))?,
+                },
+            };
+            let connection = mount.as_ref().and_then(Mount::connection);
+            let mount = UnmountedOnDrop(SharedMount::new(mount));
+            let port = Arc::new(Port::new(Device::new(device), connection));
+            let (hello, kernel) = hello(port.clone(), &config, config.acl)?;
+            Ok(Begun { hello, port, mount, kernel })
+        });
+        let Begun { hello, port, mount, mut kernel } = begun.await?;
+        kernel.prefer(capabilities(S::OPERATIONS), MAX_BACKGROUND);
+        let agreed = match init(filesystem, &hello, &mut kernel, settings).await {
+            Ok(()) => hello.agree(&kernel)?,
+            Err(error) => return Err(hello.refuse(error)),
+        };
+        let hub = Arc::new(Hub::new(runtime.clone(), settings.limits.clone()));
+        let (end, asked) = watch::channel(End::No);
+        let handle = SessionHandle {
+            mount: mount.0.clone(),
+            end: Arc::new(end),
+            notifier: Notifier::new(&port),
+            hub: Arc::downgrade(&hub),
+            runtime: runtime.clone(),
+        };
+        if let Some(notifier) = &settings.notifier {
+            notifier.bind(handle.notifier.clone(), runtime)?;
+        }
+        Ok(Self { port, mount, agreed, handle, asked, hub })
+    }
+}
+
 /// The connection of a session. If that is dropped in its middle nobody serves the connection any
 /// more, and whoever uses it gets an error instead of no answer.
 struct CutOnDrop {
@@ -200,12 +229,11 @@ async fn init<S: Serve>(
     settings: &Settings,
 ) -> io::Result<()> {
     if let Some(fs) = &mut filesystem.0 {
-        caught(fs.init(hello.req(), kernel))
-            .await
-            .unwrap_or_else(|Panicked| Err(init_panicked()))?;
+        let initialized = caught(async { fs.init(hello.req(), kernel).await }).await;
+        initialized.unwrap_or_else(|Panicked| Err(init_panicked()))?;
     }
     if let Some(limit) = settings.kernel_timeout {
-        let seconds = limit.as_secs() + u64::from(limit.subsec_nanos() > 0);
+        let seconds = limit.as_secs().saturating_add(u64::from(limit.subsec_nanos() > 0));
         if kernel.set_request_timeout(Duration::from_secs(seconds)).is_err() {
             log::warn!("this kernel has no timeout for requests, or not one of {limit:?}");
         }
@@ -250,8 +278,8 @@ async fn serve<S: Serve>(
     let mut signals = if settings.signals { Some(Signals::new()?) } else { None };
     let watched = watched(port)?;
     let threads = threads(engine, port, settings)?;
-    let reader = engine.hub.runtime.spawn(read_requests(engine.clone(), port.clone(), watched));
-    let mut reader = EndedOnDrop(reader);
+    let reader = read_requests(EngineInUse::new(engine), port.clone(), watched);
+    let mut reader = EndedOnDrop(engine.hub.runtime.spawn(reader));
     let grace = settings.config.busy_grace.unwrap_or(GRACE);
     let mut patience = None::<Instant>;
     let result = loop {
@@ -273,11 +301,9 @@ async fn serve<S: Serve>(
             }
         }
     };
-    // Requests are not torn: a reader can be ended only where it waits for one.
-    reader.0.abort();
-    if !reader.0.is_finished() {
-        let _ = (&mut reader.0).await;
-    }
+    // Requests are not torn: a reader can be ended only where it waits for one. It is waited for
+    // with the requests, as it may be within a method that blocks.
+    drop(reader);
     port.shared().stop();
     if threads > 0 {
         // They wait in the kernel, which only the end of the connection ends.
@@ -304,29 +330,27 @@ fn threads<S: Serve>(
         let error = "n_threads beyond 1 is supported on Linux alone";
         return Err(io::Error::new(io::ErrorKind::Unsupported, error));
     }
+    // All or none: a thread that reads already would not end with an error here.
+    let ports = (1..readers).map(|_| port.duplicate()).collect::<io::Result<Vec<_>>>();
+    let ports = ports.map_err(|error| {
+        let what = format!("n_threads is {readers}, and each takes its own clone of /dev/fuse");
+        io::Error::new(error.kind(), format!("{what}: {error}"))
+    })?;
     let mut started = 0;
-    for number in 1..readers {
+    for (number, port) in (1..).zip(ports) {
+        let engine = EngineInUse::new(engine);
+        let spawned = thread::Builder::new().name(format!("fuse-{number}")).spawn(move || {
+            if let Err(error) = read_requests_blocking(engine, Arc::new(port)) {
+                log::error!("a reader has ended: {error}");
+            }
+        });
         // Fewer threads serve more slowly, but they serve.
-        match reader_thread(engine, port, number) {
-            Ok(()) => started += 1,
+        match spawned {
+            Ok(_) => started += 1,
             Err(error) => log::error!("thread {number} is missing: {error}"),
         }
     }
     Ok(started)
-}
-
-fn reader_thread<S: Serve>(engine: &Arc<Engine<S>>, port: &Port, number: usize) -> io::Result<()> {
-    let port = Arc::new(port.duplicate()?);
-    let held = (engine.clone(), Present::new(&engine.hub));
-    thread::Builder::new().name(format!("fuse-{number}")).spawn(move || {
-        // In this order: who is not present holds nothing any more.
-        let (engine, present) = held;
-        if let Err(error) = read_requests_blocking(engine, port) {
-            log::error!("a reader has ended: {error}");
-        }
-        drop(present);
-    })?;
-    Ok(())
 }
 
 /// Waits until all requests have ended, and ends them when they have had their time.
@@ -440,7 +464,7 @@ pub(super) struct Destroyed<S: Serve>(Option<S>);
 impl<S: Serve> Destroyed<S> {
     async fn destroy(mut self) {
         if let Some(mut fs) = self.0.take() {
-            if let Err(Panicked) = caught(fs.destroy()).await {
+            if let Err(Panicked) = caught(async { fs.destroy().await }).await {
                 log::error!("the filesystem's destroy panicked");
             }
         }
@@ -459,7 +483,7 @@ impl<S: Serve> Deref for Destroyed<S> {
 impl<S: Serve> Drop for Destroyed<S> {
     fn drop(&mut self) {
         let Some(mut fs) = self.0.take() else { return };
-        let destroyed = pin!(caught(fs.destroy()));
+        let destroyed = pin!(caught(async { fs.destroy().await }));
         match destroyed.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(Panicked)) => log::error!("the filesystem's destroy panicked"),
@@ -470,7 +494,8 @@ impl<S: Serve> Drop for Destroyed<S> {
 
 struct Panicked;
 
-/// Runs a future, and catches its panic.
+/// Runs a future, and catches its panic. A future that is made by a call that may panic, too, is to
+/// be made within another.
 async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Panicked> {
     let mut future = pin!(future);
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {

@@ -23,7 +23,7 @@ pub(crate) struct Hub {
     /// Requests that wait, and the bytes they hold.
     waiting: AtomicUsize,
     waiting_bytes: AtomicUsize,
-    /// Readers that stand still until there is room.
+    /// How many readers stand still until there is room.
     standing: AtomicUsize,
     room: Notify,
     /// The time, of a while ago.
@@ -53,8 +53,8 @@ struct Registry {
     early: VecDeque<u64>,
     /// Every flight there is, whether it is used or not.
     flights: Vec<Weak<Flight>>,
-    /// Whether no request may wait any more.
-    is_over: bool,
+    /// Nothing is to wait any more.
+    is_ending: bool,
 }
 
 impl Hub {
@@ -93,7 +93,7 @@ impl Hub {
             registry.early.remove(at);
             flight.interrupt();
         }
-        if registry.is_over {
+        if registry.is_ending {
             flight.end();
         }
         registry.waiting.insert(flight.unique(), flight.clone());
@@ -123,10 +123,10 @@ impl Hub {
         registry.early.push_back(unique);
     }
 
-    /// Ends every request that waits or is about to, whatever it says.
+    /// Ends every request that waits, whatever it says, and every one that is about to.
     pub(crate) fn end_all(&self) {
         let mut registry = self.registry();
-        registry.is_over = true;
+        registry.is_ending = true;
         let flights: Vec<_> = registry.waiting.values().cloned().collect();
         drop(registry);
         for flight in flights {
@@ -208,9 +208,9 @@ impl Hub {
 struct Standing<'a>(&'a AtomicUsize);
 
 impl<'a> Standing<'a> {
-    fn new(standing: &'a AtomicUsize) -> Self {
-        standing.fetch_add(1, Ordering::SeqCst);
-        Self(standing)
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 
 use zerocopy::IntoBytes;
 
 use super::flight::Flight;
 use super::hub::Present;
 use super::reader::Reader;
-use super::request::{Serving, release_abandoned, serve_request};
+use super::request::{Serving, serve_request, undo_abandoned};
 use crate::notifier::Notifier;
 use crate::serve::Serve;
 use crate::transport::Buffer;
@@ -77,9 +78,11 @@ pub(super) async fn lead<S: Serve>(mut kit: Kit<S>) -> Led<S> {
             spare,
             has_waited: false,
         };
+        // Whoever else had the flight did so before.
+        fence(Ordering::Acquire);
         serve_request(&kit.reader, request, &mut serving).await;
         if kit.reader.port.shared().has_abandoned() {
-            release_abandoned(&kit.reader, &mut serving).await;
+            undo_abandoned(&kit.reader, &mut serving).await;
         }
         let Serving { flight, spare, has_waited } = serving;
         if let Some(flight) = &flight {

@@ -19,7 +19,7 @@ use tokio::task::{unconstrained, yield_now};
 use tokio::time::sleep;
 
 use super::driver::Destroyed;
-use super::hub::Hub;
+use super::hub::{Hub, Present};
 use super::leader::{Kit, Led, lead};
 use crate::serve::Serve;
 use crate::session::acl::Acl;
@@ -34,6 +34,18 @@ pub(super) struct Engine<S: Serve> {
     pub(super) acl: Acl,
 }
 
+/// The engine as a reader has it. Dropped in this order: who is not present holds nothing any more.
+pub(super) struct EngineInUse<S: Serve> {
+    engine: Arc<Engine<S>>,
+    _present: Present,
+}
+
+impl<S: Serve> EngineInUse<S> {
+    pub(super) fn new(engine: &Arc<Engine<S>>) -> Self {
+        Self { engine: engine.clone(), _present: Present::new(&engine.hub) }
+    }
+}
+
 /// Has Tokio watch the descriptor of a port. It is given one of its own, so that the port's may be
 /// closed under it.
 pub(super) fn watched(port: &Port) -> io::Result<AsyncFd<Polled>> {
@@ -44,21 +56,22 @@ pub(super) fn watched(port: &Port) -> io::Result<AsyncFd<Polled>> {
 
 /// Serves what arrives at `port` until the connection is over, or the session is to stop.
 pub(super) async fn read_requests<S: Serve>(
-    engine: Arc<Engine<S>>,
+    engine: EngineInUse<S>,
     port: Arc<Port>,
     watched: AsyncFd<Polled>,
 ) -> io::Result<()> {
     // A budget of its own, or methods would find theirs used up by the requests before.
-    unconstrained(follow(Reader::new(engine, port, Some(watched))?, lead::<S>)).await
+    let reader = Reader::new(engine.engine.clone(), port, Some(watched))?;
+    unconstrained(follow(reader, lead::<S>)).await
 }
 
 /// As [`read_requests`], on this thread alone, which waits for requests by blocking.
 pub(super) fn read_requests_blocking<S: Serve>(
-    engine: Arc<Engine<S>>,
+    engine: EngineInUse<S>,
     port: Arc<Port>,
 ) -> io::Result<()> {
-    let runtime = engine.hub.runtime.clone();
-    let reader = Reader::new(engine, port, None)?;
+    let runtime = engine.engine.hub.runtime.clone();
+    let reader = Reader::new(engine.engine.clone(), port, None)?;
     runtime.block_on(unconstrained(follow(reader, lead::<S>)))
 }
 

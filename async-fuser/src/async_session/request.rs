@@ -8,11 +8,11 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use tokio::time::{Sleep, sleep};
-use zerocopy::IntoBytes;
+use zerocopy::{Immutable, IntoBytes};
 
 use super::flight::{Flight, Waiting, Wish, as_current};
 use super::reader::Reader;
-use crate::abi::{fuse_in_header, fuse_release_in};
+use crate::abi::{fuse_forget_in, fuse_in_header, fuse_release_in};
 use crate::duty::Duty;
 use crate::op::{Opcode, Operation, Operations};
 use crate::outcome::Reply;
@@ -63,10 +63,10 @@ pub(super) async fn serve_request<S: Serve>(
     let result = guarded(reader, serving, traits, &mut duty, engine.fs.serve(operation)).await;
     match duty {
         Some(duty) => answer(duty, result),
-        // The caller has been told that it takes too long; what was opened is nobody's.
+        // The caller has been told that it takes too long; what was opened or made is nobody's.
         None => {
-            if let Ok(opened) = result {
-                opened.send(Duty::late(req, &**port));
+            if let Ok(reply) = result {
+                reply.send(Duty::late(req, &**port));
             }
         }
     }
@@ -105,6 +105,8 @@ async fn guarded<'a, S: Serve>(
             if is_over(&mut timer, cx) {
                 timer.set(None);
                 log::warn!("{} has not ended in time", traits.method());
+                // From now on nobody waits for it, and it may be dropped as soon as it allows that.
+                flight.interrupt();
                 if may_be_torn(flight, traits) {
                     return Poll::Ready(Err(Errno::ETIMEDOUT));
                 }
@@ -120,17 +122,23 @@ async fn guarded<'a, S: Serve>(
         match polled {
             Ok(Poll::Ready(result)) => Poll::Ready(result),
             Ok(Poll::Pending) => {
-                if let (None, Some(flight)) = (&waiting, &serving.flight) {
+                let Some(flight) = &serving.flight else { return Poll::Ready(Err(Errno::EIO)) };
+                if waiting.is_none() {
                     waiting = Some(flight.wait(traits.weight));
                     if let Some(limit) = reader.engine.hub.limits.deadlines[traits.row] {
                         timer.set(Some(sleep(limit)));
                     }
-                    if serving.has_waited {
-                        flight.wake_by(cx.waker());
-                    } else {
-                        serving.has_waited = true;
-                        reader.hand_over(serving.spare.take());
-                    }
+                    // Of a task that was one before, the waker and the timer are still to be set.
+                    cx.waker().wake_by_ref();
+                }
+                // It has left a shield just now, or entered what is interruptible, or the interrupt
+                // was here before it.
+                if let Some(errno) = cancelled(flight, traits) {
+                    return Poll::Ready(Err(errno));
+                }
+                if !serving.has_waited {
+                    serving.has_waited = true;
+                    reader.hand_over(serving.spare.take());
                 }
                 Poll::Pending
             }
@@ -216,20 +224,31 @@ fn changes_nothing(operation: &Operation<'_>) -> bool {
     }
 }
 
-/// Releases what was opened for callers who were gone by the time it was: the kernel knows nothing
-/// of it.
+/// Takes back what callers were given who were gone by then: the kernel knows nothing of it.
 #[cold]
-pub(super) async fn release_abandoned<S: Serve>(reader: &Reader<S>, serving: &mut Serving) {
-    for Abandoned { ino, fh, directory } in reader.port.shared().take_abandoned() {
-        let opcode = if directory { Opcode::RELEASEDIR } else { Opcode::RELEASE };
-        let len = size_of::<fuse_in_header>() + size_of::<fuse_release_in>();
-        let header =
-            fuse_in_header { len: len as u32, opcode: opcode.0, nodeid: ino, ..Default::default() };
-        let body = fuse_release_in { fh, ..Default::default() };
-        let mut request = vec![0u64; len / size_of::<u64>()];
-        let (head, tail) = request.as_mut_bytes().split_at_mut(size_of_val(&header));
-        head.copy_from_slice(header.as_bytes());
-        tail.copy_from_slice(body.as_bytes());
+pub(super) async fn undo_abandoned<S: Serve>(reader: &Reader<S>, serving: &mut Serving) {
+    for abandoned in reader.port.shared().take_abandoned() {
+        let request = match abandoned {
+            Abandoned::Open { ino, fh, directory } => {
+                let opcode = if directory { Opcode::RELEASEDIR } else { Opcode::RELEASE };
+                made_up(opcode, ino, &fuse_release_in { fh, ..Default::default() })
+            }
+            Abandoned::Lookup { ino } => {
+                made_up(Opcode::FORGET, ino, &fuse_forget_in { nlookup: 1 })
+            }
+        };
         Box::pin(serve_request(reader, request.as_bytes(), serving)).await;
     }
+}
+
+/// A request that the session makes up. The kernel's structs are made of whole words.
+fn made_up(opcode: Opcode, node: u64, body: &(impl IntoBytes + Immutable)) -> Vec<u64> {
+    let len = size_of::<fuse_in_header>() + size_of_val(body);
+    let header =
+        fuse_in_header { len: len as u32, opcode: opcode.0, nodeid: node, ..Default::default() };
+    let mut request = vec![0; len / size_of::<u64>()];
+    let (head, rest) = request.as_mut_bytes().split_at_mut(size_of_val(&header));
+    head.copy_from_slice(header.as_bytes());
+    rest.copy_from_slice(body.as_bytes());
+    request
 }

@@ -32,6 +32,23 @@ impl<'a> Whole<'a> {
     }
 }
 
+/// The `Result` that something is. Where it is none, its parts are not known, and that nothing is
+/// known of them is no further error.
+#[inline]
+pub fn result<T: PartOf<R, E>, E, R>(whole: R) -> Result<T, E> {
+    T::result(whole)
+}
+
+pub trait PartOf<R, E>: Sized {
+    fn result(whole: R) -> Result<Self, E>;
+}
+
+impl<T, E> PartOf<Result<T, E>, E> for T {
+    fn result(whole: Result<T, E>) -> Result<Self, E> {
+        whole
+    }
+}
+
 #[inline]
 pub fn empty<T: IntoEmpty, E: IntoErrno>(result: Result<T, E>) -> Result<()> {
     result.map_err(E::into_errno)?.into_empty()
@@ -166,7 +183,7 @@ pub fn listing<T: IntoListing, E: IntoErrno, O: Lists>(
     Page::of(op, ttl).listed(Entries::new(entries))
 }
 
-/// As [`listing`], of a method that took the operation as a whole.
+/// As [`listing()`], of a method that took the operation as a whole.
 pub fn page<T: IntoPage<Listing>, E: IntoErrno>(
     result: Result<T, E>,
     op: &op::Readdir<'_>,
@@ -175,7 +192,7 @@ pub fn page<T: IntoPage<Listing>, E: IntoErrno>(
     result.map_err(E::into_errno)?.into_page(&Page::of(op, ttl))
 }
 
-/// As [`page`], of `readdirplus`.
+/// As [`page()`], of `readdirplus`.
 pub fn page_plus<T: IntoPage<ListingPlus>, E: IntoErrno>(
     result: Result<T, E>,
     op: &op::Readdirplus<'_>,

@@ -180,18 +180,3 @@ impl<'a> FromField<&'a mut KernelConfig> for &'a KernelConfig {
         Ok(config)
     }
 }
-
-/// For whoever would rather borrow the whole operation.
-macro_rules! whole {
-    ($($(#[$cfg:meta])* $op:ident [$($code:tt)*] $method:ident $(via $sync:ident)? ($($arg:tt)*)
-        $(-> $answer:ident)?;)*) => { $(
-        $(#[$cfg])*
-        #[diagnostic::do_not_recommend]
-        impl<'a, 'b> FromField<&'b crate::op::$op<'a>> for crate::op::$op<'a> {
-            fn from_field(op: &'b crate::op::$op<'a>) -> Result<Self> {
-                Ok(*op)
-            }
-        }
-    )* };
-}
-crate::op::for_each_operation!(whole);

@@ -5,8 +5,8 @@ use crate::types::Request;
 /// Makes a parameter from the request as a whole.
 ///
 /// Parameters with the names `caller`, `cancellation` and `notifier` are made by it, whatever their
-/// type, and those of the types [`Caller`], [`Cancellation`](crate::lib_async::Cancellation) and
-/// [`AsyncNotifier`](crate::lib_async::AsyncNotifier), whatever their name. An error is the
+/// type, and those of the types [`Caller`], [`Cancellation`] and
+/// [`AsyncNotifier`], whatever their name. An error is the
 /// operation's.
 ///
 /// # Examples

@@ -1,5 +1,6 @@
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::Entries;
 use crate::async_session::session_local;
@@ -18,6 +19,7 @@ pub(crate) struct Snapshots {
 struct Snapshot {
     directory: (INodeNo, FileHandle),
     entries: Arc<Entries>,
+    taken: Instant,
 }
 
 impl Snapshots {
@@ -26,10 +28,15 @@ impl Snapshots {
         session_local()
     }
 
-    /// What was kept of this open directory.
+    /// What was kept of this open directory, unless that was long ago: who comes back then, such as
+    /// a network filesystem that opens the directory for each page, may see what is there now.
     pub(crate) fn get(&self, ino: INodeNo, fh: FileHandle) -> Option<Arc<Entries>> {
+        const LONG: Duration = Duration::from_secs(30);
         let mut kept = self.kept();
         let at = kept.iter().position(|snapshot| snapshot.directory == (ino, fh))?;
+        if kept[at].taken.elapsed() > LONG {
+            return None;
+        }
         // The last was used last.
         kept[at..].rotate_left(1);
         kept.last().map(|snapshot| Arc::clone(&snapshot.entries))
@@ -51,7 +58,7 @@ impl Snapshots {
         });
         let gone = kept.len() - used_last.count();
         let dropped: Vec<_> = kept.drain(..gone).collect();
-        kept.push(Snapshot { directory, entries });
+        kept.push(Snapshot { directory, entries, taken: Instant::now() });
         // Not while others wait for the lock.
         mem::drop(kept);
         mem::drop(dropped);
@@ -110,6 +117,17 @@ mod tests {
         snapshots.keep(INodeNo(4), FileHandle(0), all);
         assert_eq!(snapshots.kept().len(), 1);
         assert!(is_kept(&snapshots, 4));
+    }
+
+    #[test]
+    fn what_was_kept_long_ago_is_not_used() {
+        let snapshots = Snapshots::default();
+        snapshots.keep(INodeNo(1), FileHandle(0), entries(1));
+        for (seconds, is_used) in [(29, true), (31, false)] {
+            let taken = Instant::now().checked_sub(Duration::from_secs(seconds));
+            snapshots.kept()[0].taken = taken.expect("the machine is up that long");
+            assert_eq!(snapshots.get(INodeNo(1), FileHandle(0)).is_some(), is_used, "{seconds}");
+        }
     }
 
     #[test]

@@ -10,14 +10,16 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{io, iter};
 
+use async_fuser_macros::fuse_filesystem;
 use bytes::Bytes;
 
 use super::*;
 use crate::answer::*;
 use crate::async_filesystem::Result;
-use crate::fuse_filesystem;
-use crate::lib_async::{AsyncNotifier, Cancellation, Reply, Serve};
+use crate::async_session::{AsyncNotifier, Cancellation};
 use crate::op::{self, Opcode, Operation, Operations};
+use crate::outcome::Reply;
+use crate::serve::Serve;
 use crate::types::{
     Errno, FileAttr, FileHandle, FileType, FopenFlags, INodeNo, LockOwner, OpenAccMode, OpenFlags,
     PollEvents, Request, StatxAttr, TimeOrNow,
@@ -116,9 +118,11 @@ fn entries(mut listing: &[u8]) -> Vec<(u64, String)> {
     entries
 }
 
+/// The operations as the macro knows them: method, struct, fields, and what converts the answer.
+const KNOWN: &[(&str, &str, &[&str], &str)] = async_fuser_macros::__operations!();
+
 #[test]
 fn the_macro_knows_the_operations_of_the_table() {
-    let known: &[(&str, &str, &[&str])] = async_fuser_macros::__operations!();
     let mut table: Vec<(&str, &str, &[&str])> = Vec::new();
     macro_rules! rows {
         ($($(#[$cfg:meta])* $op:ident [$($code:tt)*] $method:ident $(via $sync:ident)?
@@ -127,7 +131,7 @@ fn the_macro_knows_the_operations_of_the_table() {
         )* };
     }
     op::for_each_operation!(rows);
-    for (of_macro, of_table) in iter::zip(known, &table) {
+    for (of_macro, of_table) in iter::zip(KNOWN, &table) {
         assert_eq!((of_macro.0, of_macro.1), (of_table.0, of_table.1));
         let sorted = |fields: &[&str]| {
             let mut fields: Vec<_> = fields.iter().map(|field| (*field).to_owned()).collect();
@@ -136,7 +140,24 @@ fn the_macro_knows_the_operations_of_the_table() {
         };
         assert_eq!(sorted(of_macro.2), sorted(of_table.2), "{}", of_table.0);
     }
-    assert_eq!(known.len(), table.len());
+    assert_eq!(KNOWN.len(), table.len());
+}
+
+#[test]
+fn the_chapter_on_the_macro_has_every_operation_with_its_fields_and_answers() {
+    let chapter = include_str!("../fuse_filesystem.md");
+    let (_, table) = chapter.split_once("| operation | fields | accepted |\n").unwrap();
+    let rows: Vec<_> = table.lines().skip(1).take_while(|line| !line.is_empty()).collect();
+    for (row, (method, _, fields, conversion)) in iter::zip(&rows, KNOWN) {
+        let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let fields: Vec<_> = fields.iter().map(|field| format!("`{field}`")).collect();
+        assert_eq!(cells[0], format!("`{method}`"));
+        assert_eq!(cells[1], fields.join(", "), "{method}");
+        let by = cells[2].split_once("`]: ").or_else(|| cells[2].split_once("`: ")).unwrap().0;
+        let by = by.trim_start_matches(['[', '`']).to_lowercase();
+        assert_eq!(by, format!("into{conversion}"), "{method}");
+    }
+    assert_eq!(rows.len(), KNOWN.len());
 }
 
 /// Returns everything in the plainest way there is.
@@ -332,7 +353,7 @@ fn answers_are_made_from_what_is_returned() {
         assert_eq!(data.len(), 2);
     });
     ask(&plain, Opcode::POLL, &[&[0; 24]], |reply| {
-        assert!(matches!(reply, Ok(Reply::Poll(crate::lib_async::Poll(PollEvents::POLLIN)))));
+        assert!(matches!(reply, Ok(Reply::Poll(crate::answer::Poll(PollEvents::POLLIN)))));
     });
     let lseek = |offset: i64| [&[0; 8][..], &offset.to_ne_bytes(), &[0; 8]].concat();
     ask(&plain, Opcode::LSEEK, &[&lseek(70)], |reply| {

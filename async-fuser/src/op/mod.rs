@@ -9,6 +9,10 @@ mod dir;
 mod file;
 mod lock;
 mod namespace;
+#[cfg_attr(
+    not(feature = "async"),
+    allow(dead_code, reason = "only that engine asks what is in it")
+)]
 mod set;
 mod table;
 #[cfg(test)]

@@ -92,7 +92,7 @@ impl<F: Filesystem> Worker<'_, F> {
         let shared = self.port.shared();
         SERVING.set(shared);
         let result = self.read_requests();
-        self.release_abandoned();
+        self.undo_abandoned();
         SERVING.set(ptr::null());
         if result.is_err() {
             // The others are to end as well.
@@ -111,7 +111,7 @@ impl<F: Filesystem> Worker<'_, F> {
             };
             self.serve(&buffer.as_bytes()[..len]);
             if self.port.shared().has_abandoned() {
-                self.release_abandoned();
+                self.undo_abandoned();
             }
         }
         Ok(())
@@ -141,22 +141,27 @@ impl<F: Filesystem> Worker<'_, F> {
         }
     }
 
-    /// Releases what was opened for callers who were gone by the time it was: the kernel knows
-    /// nothing of it.
+    /// Takes back what callers were given who were gone by then: the kernel knows nothing of it.
     #[cold]
-    fn release_abandoned(&self) {
-        for Abandoned { ino, fh, directory } in self.port.shared().take_abandoned() {
-            let opcode = if directory { Opcode::RELEASEDIR } else { Opcode::RELEASE };
+    fn undo_abandoned(&self) {
+        for abandoned in self.port.shared().take_abandoned() {
+            let (opcode, ino) = match abandoned {
+                Abandoned::Lookup { ino } => (Opcode::FORGET, ino),
+                Abandoned::Open { ino, directory: true, .. } => (Opcode::RELEASEDIR, ino),
+                Abandoned::Open { ino, .. } => (Opcode::RELEASE, ino),
+            };
             let header = [fuse_in_header { opcode: opcode.0, nodeid: ino, ..Default::default() }];
             let Some((req, _)) = Request::split(header.as_bytes()) else { continue };
-            let (ino, fh, flags) = (INodeNo(ino), FileHandle(fh), OpenFlags(0));
+            let (ino, flags) = (INodeNo(ino), OpenFlags(0));
             let reply = ReplyEmpty::new(Raw::unheard(req));
-            if directory {
-                self.guard("releasedir", || self.fs.releasedir(req, ino, fh, flags, reply));
-            } else {
-                self.guard("release", || {
-                    self.fs.release(req, ino, fh, flags, None, false, reply);
-                });
+            match abandoned {
+                Abandoned::Lookup { .. } => self.guard("forget", || self.fs.forget(req, ino, 1)),
+                Abandoned::Open { fh, directory: true, .. } => self.guard("releasedir", || {
+                    self.fs.releasedir(req, ino, FileHandle(fh), flags, reply);
+                }),
+                Abandoned::Open { fh, .. } => self.guard("release", || {
+                    self.fs.release(req, ino, FileHandle(fh), flags, None, false, reply);
+                }),
             }
         }
     }

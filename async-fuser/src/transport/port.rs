@@ -63,12 +63,14 @@ pub(crate) struct Shared {
     retrievals: Mutex<HashMap<u64, SyncSender<Vec<u8>>>>,
 }
 
-/// An open file or directory whose opener no longer wanted it: the kernel will never release it.
+/// What the answer to somebody who no longer wanted it was about: the kernel knows nothing of it,
+/// and will never give it back.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Abandoned {
-    pub(crate) ino: u64,
-    pub(crate) fh: u64,
-    pub(crate) directory: bool,
+pub(crate) enum Abandoned {
+    /// An open file or directory, to be released.
+    Open { ino: u64, fh: u64, directory: bool },
+    /// A lookup of an inode, to be forgotten.
+    Lookup { ino: u64 },
 }
 
 impl Shared {
@@ -81,9 +83,9 @@ impl Shared {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Leaves an open file to be released by the next worker that is free.
-    pub(crate) fn abandon(&self, open: Abandoned) {
-        lock(&self.abandoned).push(open);
+    /// Leaves it to be undone by the next worker that is free.
+    pub(crate) fn abandon(&self, what: Abandoned) {
+        lock(&self.abandoned).push(what);
         self.any_abandoned.store(true, Ordering::Release);
     }
 
@@ -137,11 +139,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn abandoned_files_are_taken_once() {
+    fn what_is_abandoned_is_taken_once() {
         let shared = Shared::default();
-        let open = Abandoned { ino: 1, fh: 2, directory: false };
+        let open = Abandoned::Open { ino: 1, fh: 2, directory: false };
+        let lookup = Abandoned::Lookup { ino: 1 };
         shared.abandon(open);
-        assert_eq!(shared.take_abandoned(), [open]);
+        shared.abandon(lookup);
+        assert_eq!(shared.take_abandoned(), [open, lookup]);
         assert_eq!(shared.take_abandoned(), []);
     }
 

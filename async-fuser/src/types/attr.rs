@@ -121,6 +121,36 @@ pub struct FileAttr {
     pub flags: u32,
 }
 
+impl FileAttr {
+    /// An empty file with one name, which belongs to root and has not changed since 1970. What is
+    /// different is set afterwards.
+    pub const fn new(ino: INodeNo, kind: FileType, perm: u16) -> Self {
+        Self {
+            ino,
+            size: 0,
+            blocks: 0,
+            atime: UNIX_EPOCH,
+            mtime: UNIX_EPOCH,
+            ctime: UNIX_EPOCH,
+            crtime: UNIX_EPOCH,
+            kind,
+            perm,
+            nlink: 1,
+            uid: 0,
+            gid: 0,
+            rdev: 0,
+            blksize: 4096,
+            flags: 0,
+        }
+    }
+
+    /// With so many bytes, and the blocks these take.
+    #[must_use]
+    pub const fn with_size(self, size: u64) -> Self {
+        Self { size, blocks: size.div_ceil(512), ..self }
+    }
+}
+
 /// The attributes of a file on another file system, with that file's own inode number.
 ///
 /// Only a device file keeps its `rdev`. A device number, a count of links or a kind of file that
@@ -377,6 +407,20 @@ mod tests {
         assert_eq!(time_from_wire(5, u32::MAX), time_from_wire(5, LAST_NANOSECOND));
         assert_eq!(time_from_wire(-5, 1_000_000_000), time_from_wire(-5, LAST_NANOSECOND));
         assert_eq!(time_to_wire(time_from_wire(i64::MAX, u32::MAX)), (i64::MAX, LAST_NANOSECOND));
+    }
+
+    #[test]
+    fn new_attributes_are_of_an_empty_file_until_they_have_a_size() {
+        let attr = FileAttr::new(INodeNo(2), FileType::Symlink, 0o777);
+        assert_eq!(
+            (attr.ino, attr.kind, attr.perm, attr.nlink),
+            (INodeNo(2), FileType::Symlink, 0o777, 1)
+        );
+        assert_eq!((attr.size, attr.blocks, attr.mtime), (0, 0, UNIX_EPOCH));
+        let sized = attr.with_size(513);
+        assert_eq!((sized.size, sized.blocks, sized.ino), (513, 2, INodeNo(2)));
+        assert_eq!(attr.with_size(512).blocks, 1);
+        assert_eq!(attr.with_size(u64::MAX).blocks, 1 << 55);
     }
 
     #[test]

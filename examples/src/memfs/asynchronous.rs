@@ -81,7 +81,7 @@ impl AsyncFilesystem for MemFs {
 
     async fn setattr(&self, op: op::Setattr<'_>) -> Result<Attr> {
         let op::Setattr { req, ino, mode, uid, gid, size, atime, mtime, ctime, .. } = op;
-        let (open, kill_privileges) = (op.fh.is_some(), op.kill_suid_gid);
+        let (open, kill_privileges) = (Self::through_writer(op.fh), op.kill_suid_gid);
         let changes = Changes { mode, uid, gid, size, atime, mtime, ctime, open, kill_privileges };
         Ok(self.attr(self.store.setattr(&req.into(), ino.0, changes)?))
     }
@@ -129,12 +129,12 @@ impl AsyncFilesystem for MemFs {
     }
 
     async fn open(&self, op: op::Open<'_>) -> Result<Opened> {
-        self.store.open(&op.req.into(), op.ino.0, op.flags.0, op.kill_suid_gid).map(opened)
+        self.store.open(&op.req.into(), op.ino.0, op.flags.0).map(opened)
     }
 
     async fn create(&self, op: op::Create<'_>) -> Result<Created> {
-        let op::Create { req, parent, name, mode, flags, kill_suid_gid, .. } = op;
-        let made = self.store.create(&req.into(), parent.0, name, mode, flags, kill_suid_gid)?;
+        let op::Create { req, parent, name, mode, flags, .. } = op;
+        let made = self.store.create(&req.into(), parent.0, name, mode, flags)?;
         Ok(self.new_file(made))
     }
 

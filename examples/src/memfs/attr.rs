@@ -19,7 +19,7 @@ pub(crate) struct Changes {
     pub(crate) mtime: Option<TimeOrNow>,
     /// Sent by a kernel that keeps the times itself (its writeback cache), never on a process's behalf.
     pub(crate) ctime: Option<SystemTime>,
-    /// Through an open file: permission to write was checked when it was opened.
+    /// Through a file that is open for writing: permission for that was checked when it was opened.
     pub(crate) open: bool,
     /// The new size takes the set-id bits from a program.
     pub(crate) kill_privileges: bool,

@@ -25,21 +25,11 @@ pub(crate) struct WriteMode {
 
 impl Store {
     /// Open a file. The handle it returns is valid until [`release`](Self::release).
-    pub(crate) fn open(
-        &self,
-        caller: &Caller,
-        ino: u64,
-        flags: i32,
-        kill: bool,
-    ) -> Result<u64, Errno> {
+    pub(crate) fn open(&self, caller: &Caller, ino: u64, flags: i32) -> Result<u64, Errno> {
         let node = self.node(ino)?;
         self.check(caller, mask(flags), &node)?;
-        if flags & libc::O_TRUNC != 0 && node.kind == FileType::RegularFile {
-            node.data_mut()?.truncate(0)?;
-            node.modified(SystemTime::now(), kill);
-        }
         node.pin();
-        Ok(self.next_handle())
+        Ok(self.next_handle(flags))
     }
 
     /// Make a file and open it; one that exists is opened, unless `O_EXCL` says otherwise.
@@ -50,16 +40,15 @@ impl Store {
         name: &OsStr,
         mode: u32,
         flags: i32,
-        kill: bool,
     ) -> Result<(Entry, u64), Errno> {
         match self.make(caller, parent, name, New::of(FileType::RegularFile, mode)) {
             Ok(node) => {
                 node.pin();
-                Ok((Entry::of(&node), self.next_handle()))
+                Ok((Entry::of(&node), self.next_handle(flags)))
             }
             Err(Errno::EEXIST) if flags & libc::O_EXCL == 0 => {
                 let ino = self.lookup(caller, parent, name)?.attr.ino.0;
-                match self.open(caller, ino, flags, kill) {
+                match self.open(caller, ino, flags) {
                     Ok(handle) => Ok((Entry::of(&*self.node(ino)?), handle)),
                     Err(error) => {
                         self.forget(ino, 1);
@@ -92,7 +81,7 @@ impl Store {
             node.pin();
             node
         };
-        Ok((Entry::of(&node), self.next_handle()))
+        Ok((Entry::of(&node), self.next_handle(flags)))
     }
 
     /// Close what [`open`](Self::open) opened.
@@ -244,11 +233,9 @@ fn mask(flags: i32) -> u32 {
     if flags & EXEC != 0 {
         return EXECUTE;
     }
-    let truncates = if flags & libc::O_TRUNC != 0 { WRITE } else { 0 };
-    truncates
-        | match flags & libc::O_ACCMODE {
-            libc::O_RDONLY => READ,
-            libc::O_WRONLY => WRITE,
-            _ => READ | WRITE,
-        }
+    match flags & libc::O_ACCMODE {
+        libc::O_RDONLY => READ,
+        libc::O_WRONLY => WRITE,
+        _ => READ | WRITE,
+    }
 }

@@ -5,8 +5,8 @@ use std::io;
 use std::time::Duration;
 
 use async_fuser::{
-    Errno, FileAttr, FileType, FopenFlags, INodeNo, InitFlags, KernelConfig, LockOwner, StatxAttr,
-    WriteFlags,
+    Errno, FileAttr, FileHandle, FileType, FopenFlags, INodeNo, InitFlags, KernelConfig, LockOwner,
+    StatxAttr, WriteFlags,
 };
 
 use super::MemFs;
@@ -15,11 +15,13 @@ use super::locks::{Family, Lock};
 
 impl MemFs {
     /// Agree with the kernel on what it may do, as far as it can.
+    ///
+    /// Without `FUSE_ATOMIC_O_TRUNC`: an `open` that truncates would come before the kernel has looked
+    /// whether the file is a program that runs, and the program would lose its pages.
     pub(crate) fn negotiate(&mut self, config: &mut KernelConfig) -> io::Result<()> {
         let locks = InitFlags::FUSE_POSIX_LOCKS | InitFlags::FUSE_FLOCK_LOCKS;
         let mut wanted = InitFlags::FUSE_ASYNC_READ
             | InitFlags::FUSE_ASYNC_DIO
-            | InitFlags::FUSE_ATOMIC_O_TRUNC
             | InitFlags::FUSE_PARALLEL_DIROPS
             | InitFlags::FUSE_CACHE_SYMLINKS
             | InitFlags::FUSE_EXPORT_SUPPORT
@@ -47,6 +49,11 @@ impl MemFs {
     pub(crate) fn attr_ttl(&self, attr: &FileAttr) -> Duration {
         let written_back = self.options.writeback && attr.kind == FileType::RegularFile;
         if written_back { Duration::ZERO } else { TTL }
+    }
+
+    /// Whether a file was open for writing where something is done through it.
+    pub(crate) fn through_writer(fh: Option<FileHandle>) -> bool {
+        fh.is_some_and(|fh| fh.0 & 1 != 0)
     }
 
     pub(crate) fn write_mode(&self, flags: WriteFlags) -> WriteMode {

@@ -173,9 +173,10 @@ impl Store {
         write(&self.tree)
     }
 
-    /// A number for an open file.
-    pub(crate) fn next_handle(&self) -> u64 {
-        self.handles.fetch_add(1, Relaxed)
+    /// A number for an open file, which says whether it is open for writing.
+    pub(crate) fn next_handle(&self, flags: i32) -> u64 {
+        let is_writable = flags & libc::O_ACCMODE != libc::O_RDONLY;
+        self.handles.fetch_add(1, Relaxed) << 1 | u64::from(is_writable)
     }
 
     fn locks(&self) -> MutexGuard<'_, Locks<Waiter>> {

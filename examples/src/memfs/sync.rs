@@ -67,7 +67,7 @@ impl Filesystem for MemFs {
         kill_suid_gid: bool,
         reply: ReplyAttr,
     ) {
-        let (open, kill_privileges) = (fh.is_some(), kill_suid_gid);
+        let (open, kill_privileges) = (Self::through_writer(fh), kill_suid_gid);
         let changes = Changes { mode, uid, gid, size, atime, mtime, ctime, open, kill_privileges };
         self.describe(reply, self.store.setattr(&req.into(), ino.0, changes));
     }
@@ -158,18 +158,11 @@ impl Filesystem for MemFs {
         self.enter(reply, self.store.link(&req.into(), ino.0, newparent.0, newname));
     }
 
-    fn open_killpriv(
-        &self,
-        req: &Request,
-        ino: INodeNo,
-        flags: OpenFlags,
-        kill_suid_gid: bool,
-        reply: ReplyOpen,
-    ) {
-        replies::opened(reply, self.store.open(&req.into(), ino.0, flags.0, kill_suid_gid));
+    fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        replies::opened(reply, self.store.open(&req.into(), ino.0, flags.0));
     }
 
-    fn create_killpriv(
+    fn create(
         &self,
         req: &Request,
         parent: INodeNo,
@@ -177,13 +170,9 @@ impl Filesystem for MemFs {
         mode: u32,
         _umask: u32,
         flags: i32,
-        kill_suid_gid: bool,
         reply: ReplyCreate,
     ) {
-        self.created(
-            reply,
-            self.store.create(&req.into(), parent.0, name, mode, flags, kill_suid_gid),
-        );
+        self.created(reply, self.store.create(&req.into(), parent.0, name, mode, flags));
     }
 
     fn tmpfile(

@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, UNIX_EPOCH};
 
-use async_fuser::{Errno, FileType, RenameFlags, TimeOrNow};
+use async_fuser::{Errno, FileHandle, FileType, RenameFlags, TimeOrNow};
 
 use super::attr::Changes;
 use super::file::WriteMode;
@@ -16,7 +16,7 @@ use super::perm::Caller;
 use super::rename::Place;
 use super::store::{Store, Waiter};
 use super::tree::ROOT;
-use super::{Limits, Options};
+use super::{Limits, MemFs, Options};
 
 /// Processes of these numbers do not exist, so they are in no further groups.
 const ADMIN: Caller = Caller { uid: 0, gid: 0, pid: u32::MAX };
@@ -190,7 +190,7 @@ fn links_end_at_the_limit() {
 fn a_removed_file_gives_everything_back_once_it_is_forgotten() {
     let store = store_with(Limits { bytes: 1 << 20, inodes: 2, links: 9 });
     let ino = file(&store, ROOT, "a");
-    store.open(&ADMIN, ino, libc::O_RDWR, false).unwrap();
+    store.open(&ADMIN, ino, libc::O_RDWR).unwrap();
     store.write(ino, 0, &[1; 1 << 20], WriteMode::default()).unwrap();
     assert_eq!(store.setxattr(&ADMIN, ino, name("user.x"), b"1", 0), Err(Errno::ENOSPC));
     store.unlink(&ADMIN, ROOT, name("a")).unwrap();
@@ -237,7 +237,7 @@ fn a_group_directory_hands_on_its_group() {
     let outer = directory(&store, ROOT, "d");
     let changes = Changes { mode: Some(0o2777), gid: Some(55), ..Changes::default() };
     store.setattr(&ADMIN, outer, changes).unwrap();
-    let made = store.create(&USER, outer, name("f"), 0o640, 0, false).unwrap().0.attr;
+    let made = store.create(&USER, outer, name("f"), 0o640, 0).unwrap().0.attr;
     assert_eq!((made.uid, made.gid, made.perm), (1000, 55, 0o640));
     let made = store.mkdir(&USER, outer, name("s"), 0o750).unwrap().attr;
     assert_eq!((made.gid, made.perm), (55, 0o2750));
@@ -264,7 +264,8 @@ fn who_changes_a_program_takes_its_privileges() {
     store.write(ino, 0, b"x", kill).unwrap();
     assert_eq!(disarmed(), (0o755, false));
     arm();
-    store.open(&USER, ino, libc::O_WRONLY | libc::O_TRUNC, true).unwrap();
+    let emptied = Changes { size: Some(0), kill_privileges: true, ..Changes::default() };
+    store.setattr(&USER, ino, emptied).unwrap();
     assert_eq!(disarmed(), (0o755, false));
     arm();
     store.setattr(&ADMIN, ino, Changes { size: Some(9), ..Changes::default() }).unwrap();
@@ -295,8 +296,14 @@ fn permissions_are_checked_when_the_kernel_does_not() {
     assert_eq!(store.lookup(&USER, private, name("secret")).err(), Some(Errno::EACCES));
     assert_eq!(store.opendir(&USER, private).err(), Some(Errno::EACCES));
     assert_eq!(store.mkdir(&USER, ROOT, name("x"), 0).err(), Some(Errno::EACCES));
-    assert_eq!(store.open(&USER, secret, libc::O_RDWR, false).err(), Some(Errno::EACCES));
-    assert!(store.open(&USER, secret, libc::O_RDONLY, false).is_ok());
+    assert_eq!(store.open(&USER, secret, libc::O_RDWR).err(), Some(Errno::EACCES));
+    let handle = store.open(&USER, secret, libc::O_RDONLY).unwrap();
+    assert!(
+        !MemFs::through_writer(Some(FileHandle(handle))),
+        "it must not be truncated through it"
+    );
+    let handle = store.open(&ADMIN, secret, libc::O_WRONLY).unwrap();
+    assert!(MemFs::through_writer(Some(FileHandle(handle))));
     assert_eq!(store.access(&USER, secret, 2), Err(Errno::EACCES));
     let denied = |changes| store.setattr(&USER, secret, changes).unwrap_err();
     assert_eq!(denied(Changes { mode: Some(0o777), ..Changes::default() }), Errno::EPERM);

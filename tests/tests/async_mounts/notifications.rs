@@ -54,6 +54,7 @@ fn an_invalidation_is_done_when_it_has_been_waited_for() {
             let notifier = served.handle.notifier();
             let file = served.mountpoint.join("kept");
             let name = OsStr::new("kept");
+            let open = hold(&file);
             for number in 1..=OFTEN {
                 assert_eq!((read(&file), read(&file)), (number, number), "from the cache");
                 served.block_on(notifier.inval_inode(KEPT, 0, 0)).expect("it is known");
@@ -73,6 +74,7 @@ fn an_invalidation_is_done_when_it_has_been_waited_for() {
             let unknown = OsStr::new("unknown");
             served.block_on(notifier.inval_entry(INodeNo::ROOT, unknown)).expect("no error");
             served.block_on(notifier.inval_inode(UNKNOWN, 0, 0)).expect("no error");
+            drop(open);
             served.end();
         }
     });
@@ -85,6 +87,7 @@ fn data_is_stored_in_the_cache_and_retrieved_from_it() {
             let (served, news) = News::serve(way);
             let notifier = served.handle.notifier();
             let file = served.mountpoint.join("kept");
+            let open = hold(&file);
             assert_eq!(read(&file), 1);
             for number in 100..100 + OFTEN {
                 let text = text(number);
@@ -106,6 +109,7 @@ fn data_is_stored_in_the_cache_and_retrieved_from_it() {
             served.block_on(notifier.store(UNKNOWN, 0, "text")).expect("no error");
             let unknown = served.block_on(notifier.retrieve(UNKNOWN, 0, 1));
             assert_eq!(unknown.map_err(|error| error.raw_os_error()), Err(Some(libc::ENOENT)));
+            drop(open);
             served.end();
         }
     });
@@ -160,6 +164,12 @@ fn a_notifier_knows_whether_there_is_a_session() {
             other.end();
         }
     });
+}
+
+/// Opens a file, so that the kernel keeps its inode, whoever else has it drop what is not in use.
+#[track_caller]
+fn hold(file: &Path) -> File {
+    File::open(file).expect("a file")
 }
 
 /// The number that is in a file.

@@ -1,0 +1,12 @@
+use async_fuser::{Errno, fuse_filesystem};
+
+struct Files;
+
+#[fuse_filesystem]
+impl Files {
+    async fn unlink(self: &mut Self) -> Result<(), Errno> {
+        Err(Errno::ENOSYS)
+    }
+}
+
+fn main() {}

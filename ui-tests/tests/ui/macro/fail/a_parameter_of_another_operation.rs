@@ -1,0 +1,13 @@
+use async_fuser::{Errno, FileAttr, fuse_filesystem};
+
+struct Files;
+
+#[fuse_filesystem]
+impl Files {
+    async fn lookup(&self, fh: u64) -> Result<FileAttr, Errno> {
+        let _ = fh;
+        Err(Errno::ENOSYS)
+    }
+}
+
+fn main() {}

@@ -1,0 +1,12 @@
+use async_fuser::{Errno, fuse_filesystem};
+
+struct Files;
+
+#[fuse_filesystem(ttl = 1)]
+impl Files {
+    async fn unlink(&self) -> Result<(), Errno> {
+        Ok(())
+    }
+}
+
+fn main() {}

@@ -1,0 +1,13 @@
+use async_fuser::{Errno, FileAttr, fuse_filesystem};
+
+struct Files;
+
+#[fuse_filesystem]
+impl Files {
+    async fn getattr(&self, inode: u64) -> Result<FileAttr, Errno> {
+        let _ = inode;
+        Err(Errno::ENOSYS)
+    }
+}
+
+fn main() {}

@@ -1,0 +1,14 @@
+use std::sync::Arc;
+
+use async_fuser::{Errno, fuse_filesystem};
+
+struct Files;
+
+#[fuse_filesystem]
+impl Files {
+    async fn unlink(self: Arc<Self>) -> Result<(), Errno> {
+        Err(Errno::ENOSYS)
+    }
+}
+
+fn main() {}
