@@ -210,6 +210,9 @@ impl Expansion<'_> {
             }
         };
         let is_listing = matches!(operation.answer, Answer::Listing | Answer::ListingPlus);
+        // What was kept of the directory's listing is needed no more.
+        let released =
+            (operation.method == "releasedir").then(|| quote!(#krate::__private::released(&#op);));
         let (before, convert) = match operation.answer {
             Answer::Nothing if returns.is_none() => return quote!(#params #call;),
             Answer::Nothing => {
@@ -258,7 +261,7 @@ impl Expansion<'_> {
                 (None, convert(answer.function(), more))
             }
         };
-        quote!(#before #params let #answer = #call; #convert)
+        quote!(#released #before #params let #answer = #call; #convert)
     }
 
     fn init(&self, method: &Method) -> TokenStream {
@@ -432,7 +435,7 @@ impl Method {
             Answer::Data => self.reads_everything(),
             _ => false,
         };
-        by_answer || !self.params.is_empty()
+        by_answer || !self.params.is_empty() || self.operation.method == "releasedir"
     }
 
     /// Whether it says nothing of which part of a file it reads, and so returns all of it.

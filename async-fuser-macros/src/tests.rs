@@ -143,6 +143,19 @@ fn readdir_serves_readdirplus_unless_it_cannot() {
 }
 
 #[test]
+fn a_directory_that_is_closed_needs_no_snapshot() {
+    let expanded = expanded(quote!(impl F { fn releasedir(&self) -> Result<(), E> {} }));
+    has(&expanded, quote!(op: ::async_fuser::op::Releasedir<'_>));
+    has(
+        &expanded,
+        quote! {
+            ::async_fuser::__private::released(&op);
+            let answer = Self::releasedir(self);
+        },
+    );
+}
+
+#[test]
 fn generics_and_where_clauses_are_kept() {
     let expanded = expanded(quote! {
         impl<'a, T: Clone, const N: usize> Files<'a, T, N> where T: Debug {

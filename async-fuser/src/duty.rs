@@ -6,11 +6,10 @@ use std::time::Duration;
 use nix::libc;
 use zerocopy::IntoBytes;
 
-use crate::abi::fuse_entry_out;
 use crate::answer::{self, CreatedBody};
 use crate::op::Opcode;
 use crate::transport::{Abandoned, Port};
-use crate::types::{Errno, FileAttr, FileHandle, FopenFlags, Generation, Request};
+use crate::types::{Errno, FileAttr, FileHandle, FopenFlags, Generation, INodeNo, Request};
 use crate::wire::Message;
 
 /// The duty to answer one request.
@@ -94,12 +93,10 @@ impl<P: Deref<Target = Port>> Duty<P> {
         self.parts([fixed, data, &[]]);
     }
 
-    /// Answers with a directory entry, which counts as a lookup if there is one.
-    pub(crate) fn entry(mut self, entry: &fuse_entry_out) {
-        if let Err(port) = self.send(&Message::reply(self.unique, [entry.as_bytes(), &[], &[]])) {
-            if entry.nodeid != 0 {
-                port.shared().abandon(Abandoned::Lookup { ino: entry.nodeid });
-            }
+    /// Answers with a directory entry, which counts as a lookup of `ino`.
+    pub(crate) fn entry(mut self, ino: INodeNo, body: &[u8]) {
+        if let Err(port) = self.send(&Message::reply(self.unique, [body, &[], &[]])) {
+            port.shared().abandon(Abandoned::Lookup { ino: ino.0 });
         }
     }
 

@@ -61,7 +61,10 @@ impl Reply<'_> {
     pub(crate) fn send<P: Deref<Target = Port>>(self, duty: Duty<P>) {
         match self {
             Self::Empty(()) => duty.ok(&[]),
-            Self::Entry(entry) => duty.entry(&entry.body()),
+            Self::Entry(entry) => match entry.attr() {
+                Some(attr) => duty.entry(attr.ino, entry.body().as_bytes()),
+                None => duty.ok(entry.body().as_bytes()),
+            },
             Self::Attr(Attr { attr, ttl }) => duty.ok(body::attr(&ttl, &attr).as_bytes()),
             Self::Statx(Statx { statx, ttl }) => duty.ok(body::statx(&ttl, &statx).as_bytes()),
             Self::Data(data) => {

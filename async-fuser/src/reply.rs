@@ -111,7 +111,8 @@ impl ReplyEntry {
         attr: &FileAttr,
         generation: Generation,
     ) {
-        self.raw.entry(&answer::entry(entry_ttl, attr_ttl, attr, generation));
+        let entry = answer::entry(entry_ttl, attr_ttl, attr, generation);
+        self.raw.entry(attr.ino, entry.as_bytes());
     }
 
     /// There is no such entry, and the kernel may say so by itself for `ttl`.

@@ -8,6 +8,7 @@
 
 mod async_probe;
 mod census;
+mod counting;
 mod kernel;
 mod limit;
 mod mountpoint;
@@ -27,6 +28,7 @@ use nix::unistd::geteuid;
 
 pub use async_probe::AsyncProbe;
 pub use census::{Census, memory, open_files, thread_count};
+pub use counting::{Allocations, Counting};
 pub use kernel::{Kernel, Reply, request};
 pub use limit::{alone, eventually, within};
 pub use mountpoint::{Connection, MountLine, Mountpoint, mounts};

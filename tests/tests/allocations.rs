@@ -2,8 +2,6 @@
 
 #![cfg(target_os = "linux")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::{CStr, OsStr};
 use std::fs::{self, File, Permissions};
@@ -24,7 +22,10 @@ use nix::poll::{PollFd, PollTimeout, poll};
 use nix::sys::stat::{Mode, SFlag, fstat, fstatat, mknod};
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{LinkatFlags, Whence, access, linkat, lseek};
-use tests::{Mountpoint, eventually, within};
+use tests::{Allocations, Counting, Mountpoint, eventually, within};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn one_thread_serves_without_allocating() {
@@ -439,7 +440,7 @@ static CONTENT: [u8; SIZE] = [7; SIZE];
 /// What a tree has seen, for the test to look at.
 struct Seen {
     /// How many allocations there were on threads that serve.
-    allocations: &'static AtomicU64,
+    allocations: &'static Allocations,
     /// How many threads have served.
     threads: AtomicUsize,
     calls: HashMap<&'static str, AtomicU64>,
@@ -471,7 +472,7 @@ impl Seen {
     }
 
     fn allocations(&self) -> u64 {
-        self.allocations.load(Ordering::SeqCst)
+        self.allocations.number()
     }
 
     fn calls(&self, method: &str) -> u64 {
@@ -480,7 +481,7 @@ impl Seen {
 
     /// From the first call of a method on, a thread is one that serves.
     fn call(&self, method: &str) {
-        if COUNTER.replace(Some(self.allocations)).is_none() {
+        if Counting::count_here(self.allocations) {
             self.threads.fetch_add(1, Ordering::SeqCst);
         }
         self.calls[method].fetch_add(1, Ordering::SeqCst);
@@ -834,49 +835,5 @@ impl Filesystem for Tree {
         self.seen.call("rename");
         let moved = self.seen.remove(parent, name);
         self.empty(moved.and_then(|ino| self.seen.insert(to, new_name, ino)), reply);
-    }
-}
-
-// The allocator.
-
-thread_local! {
-    /// Where this thread's allocations are counted, if it is one that serves.
-    static COUNTER: Cell<Option<&'static AtomicU64>> = const { Cell::new(None) };
-}
-
-struct Counting;
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn count() {
-    if let Ok(Some(counter)) = COUNTER.try_with(Cell::get) {
-        counter.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-// SAFETY: all is passed on to the system's allocator, and counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: by the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: by the caller's promise.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count();
-        // SAFETY: by the caller's promise.
-        unsafe { System.realloc(block, layout, new_size) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: by the caller's promise.
-        unsafe { System.dealloc(block, layout) }
     }
 }

@@ -103,3 +103,29 @@ impl Drop for Section {
         (self.count)(&self.flight).fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    fn poll<F: Future>(future: Pin<&mut F>) -> bool {
+        future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn without_a_request_nothing_is_cancelled() {
+        let token = Cancellation::current();
+        assert!(!token.is_cancelled() && !token.clone().is_cancelled());
+        assert!(!poll(pin!(token.cancelled())));
+    }
+
+    #[test]
+    fn a_part_is_what_it_is_without_a_request_too() {
+        let part = pin!(Cancellation::shield(Cancellation::interruptible(async { 7 })));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(part.poll(&mut cx), std::task::Poll::Ready(7));
+    }
+}

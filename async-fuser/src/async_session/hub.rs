@@ -260,3 +260,180 @@ impl Hasher for UniqueHasher {
         self.0 = mixed ^ mixed >> 32;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::sync::atomic::AtomicBool;
+    use std::task::{Context, Poll, Wake, Waker};
+
+    use tokio::runtime::{Builder, Runtime};
+    use zerocopy::{FromBytes, IntoBytes};
+
+    use super::super::flight::Wish;
+    use super::*;
+    use crate::abi::fuse_in_header;
+    use crate::notifier::Notifier;
+    use crate::transport::{Device, Port};
+    use crate::types::Request;
+
+    fn hub(requests: usize, bytes: usize) -> (Runtime, Arc<Hub>) {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let limits = Limits { requests, bytes, deadlines: [None; Operations::COUNT] };
+        let hub = Arc::new(Hub::new(runtime.handle().clone(), limits));
+        (runtime, hub)
+    }
+
+    fn flight(hub: &Arc<Hub>, unique: u64) -> Arc<Flight> {
+        let device = Device::new(File::open("/dev/null").unwrap().into());
+        let port = Arc::new(Port::new(device, None));
+        let flight = Arc::new(Flight::new(hub.clone(), Notifier::new(&port)));
+        let header = fuse_in_header { unique, opcode: 15, ..Default::default() };
+        flight.begin(Request::ref_from_bytes(header.as_bytes()).unwrap());
+        flight
+    }
+
+    /// Whether a future is ready, and whether it was woken meanwhile.
+    struct Polls<F>(Pin<Box<F>>, Arc<Woken>);
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    impl<F: Future<Output = ()>> Polls<F> {
+        fn new(future: F) -> Self {
+            Self(Box::pin(future), Arc::default())
+        }
+
+        fn is_ready(&mut self) -> bool {
+            self.1.0.store(false, Ordering::SeqCst);
+            let waker = Waker::from(self.1.clone());
+            self.0.as_mut().poll(&mut Context::from_waker(&waker)) == Poll::Ready(())
+        }
+
+        fn was_woken(&self) -> bool {
+            self.1.0.load(Ordering::SeqCst)
+        }
+    }
+
+    #[test]
+    fn an_early_interrupt_finds_its_request_once() {
+        let (_runtime, hub) = hub(9, 9);
+        hub.interrupt(2);
+        hub.interrupt(4);
+        let flights = [2, 6, 4, 2].map(|unique| flight(&hub, unique));
+        let waiting = flights.each_ref().map(|flight| flight.wait(0));
+        let wishes = flights.each_ref().map(|flight| flight.wish());
+        assert_eq!(wishes, [Wish::Interrupted, Wish::None, Wish::Interrupted, Wish::None]);
+        drop(waiting);
+    }
+
+    #[test]
+    fn early_interrupts_are_kept_in_a_bounded_number() {
+        let (_runtime, hub) = hub(9, 9);
+        for unique in 0..1000 {
+            hub.interrupt(unique);
+        }
+        assert_eq!(hub.registry().early.len(), 64);
+        let [old, new] = [935, 936].map(|unique| flight(&hub, unique));
+        let _waiting = [old.wait(0), new.wait(0)];
+        assert_eq!([old.wish(), new.wish()], [Wish::None, Wish::Interrupted]);
+    }
+
+    #[test]
+    fn an_interrupt_finds_what_waits_and_nothing_else() {
+        let (_runtime, hub) = hub(9, 9);
+        let [one, other] = [2, 4].map(|unique| flight(&hub, unique));
+        let waiting = [one.wait(0), other.wait(0)];
+        hub.interrupt(4);
+        assert_eq!([one.wish(), other.wish()], [Wish::None, Wish::Interrupted]);
+        assert!(hub.registry().early.is_empty());
+        drop(waiting);
+        hub.interrupt(2);
+        assert_eq!(one.wish(), Wish::None);
+    }
+
+    #[test]
+    fn the_end_is_of_all_that_wait_and_of_what_begins_to() {
+        let (_runtime, hub) = hub(9, 9);
+        let [one, other, late] = [2, 4, 6].map(|unique| flight(&hub, unique));
+        let _waiting = [one.wait(0), other.wait(0)];
+        hub.interrupt(2);
+        hub.end_all();
+        let _late = late.wait(0);
+        assert_eq!([one.wish(), other.wish(), late.wish()], [Wish::End; 3]);
+        // Who is told of the end is not told of less.
+        hub.interrupt(4);
+        assert_eq!(other.wish(), Wish::End);
+    }
+
+    #[test]
+    fn there_is_room_below_both_limits() {
+        let (_runtime, hub) = hub(2, 100);
+        let [one, other] = [2, 4].map(|unique| flight(&hub, unique));
+        let first = one.wait(99);
+        assert!(hub.has_room());
+        let second = other.wait(0);
+        assert!(!hub.has_room(), "two of two");
+        drop(second);
+        let second = other.wait(1);
+        drop(first);
+        assert!(hub.has_room());
+        let first = one.wait(1000);
+        assert!(!hub.has_room());
+        drop((first, second));
+        assert!(hub.has_room());
+    }
+
+    #[test]
+    fn whoever_waits_for_room_is_woken_by_it() {
+        let (_runtime, hub) = hub(1, 100);
+        let one = flight(&hub, 2);
+        let waiting = one.wait(0);
+        let mut first = Polls::new(hub.wait_for_room());
+        let mut second = Polls::new(hub.wait_for_room());
+        assert!(!first.is_ready() && !second.is_ready());
+        assert!(!first.was_woken() && !second.was_woken());
+        drop(waiting);
+        assert!(first.was_woken() && second.was_woken());
+        assert!(first.is_ready());
+        // The first has taken the room, and has gone; the second still waits, and is woken again.
+        let waiting = one.wait(0);
+        assert!(!second.is_ready());
+        drop(waiting);
+        assert!(second.was_woken() && second.is_ready());
+        assert_eq!(hub.standing.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn the_last_to_go_is_waited_for() {
+        let (_runtime, hub) = hub(9, 9);
+        assert!(hub.is_empty() && Polls::new(hub.gone()).is_ready());
+        let [one, other] = [Present::new(&hub), Present::new(&hub)];
+        let mut gone = Polls::new(hub.gone());
+        assert!(!gone.is_ready());
+        drop(one);
+        assert!(!gone.was_woken() && !gone.is_ready() && !hub.is_empty());
+        drop(other);
+        assert!(gone.was_woken() && gone.is_ready() && hub.is_empty());
+    }
+
+    #[test]
+    fn what_is_listed_was_read_and_not_answered() {
+        let (_runtime, hub) = hub(9, 9);
+        let flights = [2, 4, 6].map(|unique| flight(&hub, unique));
+        flights.iter().for_each(|flight| hub.list(flight));
+        flights[1].land();
+        let listed: Vec<_> = hub.in_flight().iter().map(|request| request.unique().0).collect();
+        assert_eq!(listed, [2, 6]);
+        drop(flights);
+        assert!(hub.in_flight().is_empty());
+    }
+}

@@ -205,3 +205,10 @@ pub fn page_plus<T: IntoPage<ListingPlus>, E: IntoErrno>(
 pub fn resumed<O: Lists>(op: &O) -> Option<O::Listing> {
     Page::of(op, &Ttl::DEFAULT).resumed()?.ok()
 }
+
+/// The open directory is closed: nobody goes on with its listing.
+pub fn released(op: &op::Releasedir<'_>) {
+    if let Some(snapshots) = Snapshots::current() {
+        snapshots.release(op.ino, op.fh);
+    }
+}

@@ -82,7 +82,21 @@ impl Identity {
         self.stamp.map(|stamp| stamp.dev.1)
     }
 
+    /// Where it is. Mounts come and go while their list is read, which may then show a neighbour's
+    /// line twice or out of turn; what really covers ours still does so at the next look.
     pub(super) fn place(&self) -> Place {
+        const LOOKS: u32 = 5;
+        const BETWEEN: Duration = Duration::from_millis(10);
+        for _ in 1..LOOKS {
+            match self.look() {
+                Place::Covered(_) => thread::sleep(BETWEEN),
+                place => return place,
+            }
+        }
+        self.look()
+    }
+
+    fn look(&self) -> Place {
         let Some(ours) = &self.stamp else {
             return if self.is_served() { Place::At(self.path.clone()) } else { Place::Gone };
         };

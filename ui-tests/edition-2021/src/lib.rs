@@ -7,7 +7,7 @@ use std::future::Future;
 use std::io;
 
 use async_fuser::lib_async::Listing;
-use async_fuser::{fuse_filesystem, Caller, DirEntry, Errno, FileAttr, FileType, INodeNo};
+use async_fuser::{Caller, DirEntry, Errno, FileAttr, FileType, INodeNo, fuse_filesystem};
 
 /// A filesystem without a file.
 #[derive(Debug, Default)]
@@ -29,11 +29,7 @@ impl<B: AsRef<str>> Files<B> {
     fn forget(&self, _ino: u64) {}
 
     async fn read(&self, caller: Caller) -> Result<&str, Errno> {
-        if caller.uid == 0 {
-            Ok(self.backend.as_ref())
-        } else {
-            Err(Errno::EACCES)
-        }
+        if caller.uid == 0 { Ok(self.backend.as_ref()) } else { Err(Errno::EACCES) }
     }
 
     fn unlink(&self) -> impl Future<Output = io::Result<()>> + Send {

@@ -31,7 +31,11 @@ impl Files {
     }
 
     fn lookup(&self, parent: INodeNo, name: &OsStr) -> Result<Option<FileAttr>, Errno> {
-        if parent == INodeNo::ROOT { Ok(self.names.get(name).copied()) } else { Err(Errno::ENOTDIR) }
+        if parent == INodeNo::ROOT {
+            Ok(self.names.get(name).copied())
+        } else {
+            Err(Errno::ENOTDIR)
+        }
     }
 
     fn forget(&self, ino: u64) {
