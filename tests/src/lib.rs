@@ -30,7 +30,7 @@ pub use async_probe::AsyncProbe;
 pub use census::{Census, memory, open_files, thread_count};
 pub use counting::{Allocations, Counting};
 pub use kernel::{Kernel, Reply, request};
-pub use limit::{alone, eventually, within};
+pub use limit::{alone, alone_with_mounts, eventually, within};
 pub use mountpoint::{Connection, MountLine, Mountpoint, mounts};
 pub use ordinary::Ordinary;
 pub use probe::{Init, Probe, ProbeOptions, Watch};

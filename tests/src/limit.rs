@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::mountpoint::abort_all_of;
+use crate::require_tool;
 use crate::run::Run;
 
 /// Runs `what` in a thread of its own, and panics if it takes longer than `limit`.
@@ -65,13 +66,27 @@ pub fn eventually(limit: Duration, what: &str, done: impl FnMut() -> bool) {
 /// ```
 #[track_caller]
 pub fn alone<F: FnOnce()>(limit: Duration, test: F) {
+    run_alone(limit, test, Command::new(env::current_exe().expect("the path of the tests")));
+}
+
+/// As [`alone`], with a mount namespace of its own: whoever makes another namespace meanwhile, which
+/// begins with a copy of every mount, does not keep a filesystem mounted that this test unmounts.
+#[track_caller]
+pub fn alone_with_mounts<F: FnOnce()>(limit: Duration, test: F) {
+    let mut command = Command::new(require_tool("unshare"));
+    command.args(["--mount", "--propagation", "private", "--"]);
+    command.arg(env::current_exe().expect("the path of the tests"));
+    run_alone(limit, test, command);
+}
+
+#[track_caller]
+fn run_alone<F: FnOnce()>(limit: Duration, test: F, mut command: Command) {
     // The closure's name is its test's, behind the crate's and before its own.
     let path = type_name::<F>();
     let name = path.split_once("::").map_or(path, |(_, name)| name).replace("::{{closure}}", "");
     if env::var_os(ALONE).is_some_and(|chosen| chosen == *name) {
         return test();
     }
-    let mut command = Command::new(env::current_exe().expect("the path of the tests"));
     command.args([&name, "--exact", "--nocapture", "--include-ignored"]).env(ALONE, &name);
     let ran = Run::from(command).within(limit).output();
     print!("{}", ran.stdout);

@@ -40,7 +40,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("transport", &["abi", "wire::Message"]),
     ("mount", &["transport::is_connected"]),
     ("notifier", &["types", "wire", "transport"]),
-    ("duty", &["abi", "types", "wire::Message", "op::Opcode", "answer", "transport"]),
+    ("duty", &["types", "wire::Message", "op::Opcode", "answer", "transport"]),
     ("reply", &["types", "wire::dirents", "answer", "spare", "transport", "duty"]),
     ("filesystem", &["types", "wire::init", "notifier", "reply"]),
     ("async_filesystem", &["types", "wire::init", "op", "answer"]),

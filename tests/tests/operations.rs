@@ -198,7 +198,8 @@ fn on_every_engine(
     })
 }
 
-/// One test at a time: each has the kernel forget what it caches.
+/// One test at a time: they have the kernel forget what it caches, or start programs, upon which every
+/// descriptor of this process is there twice for a moment and is released later.
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// The first lines that differ, with those before; nothing if none do.
@@ -262,6 +263,7 @@ fn everything_comes_to_the_same_where_the_kernel_may_cache() {
 /// Served for a mount with a block device under it, for which alone the kernel asks some.
 #[test]
 fn the_operations_of_block_devices_come_to_the_same_on_every_engine() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     within(Duration::from_secs(120), || {
         let image = tempfile::NamedTempFile::new().expect("a file");
         image.as_file().set_len(1 << 20).expect("its size");

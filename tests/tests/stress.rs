@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::Signal;
 use tests::{
-    Census, Engine, Mountpoint, ProbeOptions, Random, Running, alone, eventually, helper, memory,
-    run, thread_count,
+    Census, Engine, Mountpoint, ProbeOptions, Random, Running, alone_with_mounts, eventually,
+    helper, memory, run, thread_count,
 };
 
 /// How long anybody may take to be gone.
@@ -65,7 +65,7 @@ fn ten_thousand_callers_wait_in_one_thread_and_little_memory() {
 
 #[test]
 fn crowds_come_and_go_and_are_killed_and_nothing_is_left() {
-    alone(Duration::from_secs(400), || {
+    alone_with_mounts(Duration::from_secs(400), || {
         // What is made once and kept.
         for engine in Engine::few() {
             crowds_on(&engine, 10);
