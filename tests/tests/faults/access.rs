@@ -152,6 +152,8 @@ pub(crate) fn as_nobody(conf: &str, script: &str) -> Ran {
     let script = format!(
         "set -e
          at=\"$1\"; beside=\"$2\"
+         # Copies of other tests' mounts, which would keep their filesystems alive.
+         grep -E ' fuse[. ]' /proc/mounts | cut -d' ' -f2 | xargs -r umount -l || true
          mknod -m 666 \"$beside/fuse\" c 10 229
          mount --bind \"$beside/fuse\" /dev/fuse
          test -e /etc/fuse.conf || {{ echo 'no /etc/fuse.conf to be replaced' >&2; exit 9; }}
