@@ -42,8 +42,8 @@ impl<P: Deref<Target = Port>> Duty<P> {
 
     /// A duty whose caller has been answered already: what is opened now is nobody's.
     #[cfg(feature = "async")]
-    pub(crate) fn late(req: &Request, port: P) -> Self {
-        let mut duty = Self::with(req, u32::MAX, Some(port));
+    pub(crate) fn late(req: &Request, room: u32, port: P) -> Self {
+        let mut duty = Self::with(req, room, Some(port));
         duty.is_heard = false;
         duty
     }

@@ -37,7 +37,8 @@ pub(crate) fn take_filled(len: usize) -> Vec<u8> {
 #[cfg(feature = "async")]
 pub(crate) fn give_filled(buffer: Vec<u8>) {
     const KEPT: usize = 4;
-    if buffer.is_empty() {
+    const LARGEST: usize = 2 << 20;
+    if buffer.is_empty() || buffer.len() > LARGEST {
         return;
     }
     let _ = FILLED.try_with(|spares| {

@@ -46,10 +46,24 @@ pub struct AsyncSessionBuilder<S> {
 pub(super) struct Settings {
     pub(super) config: Config,
     pub(super) notifier: Option<AsyncNotifier>,
-    pub(super) limits: Limits,
+    requests: usize,
+    bytes: usize,
+    deadline: Option<Duration>,
+    /// By the row of the operation, where it is another.
+    deadlines: Vec<(usize, Option<Duration>)>,
     pub(super) drain: Duration,
     pub(super) signals: bool,
     pub(super) kernel_timeout: Option<Duration>,
+}
+
+impl Settings {
+    pub(super) fn limits(&self) -> Limits {
+        let mut deadlines = [self.deadline; Operations::COUNT];
+        for (row, limit) in &self.deadlines {
+            deadlines[*row] = *limit;
+        }
+        Limits { requests: self.requests, bytes: self.bytes, deadlines }
+    }
 }
 
 /// Where a connection comes from.
@@ -69,11 +83,10 @@ impl<S: Serve> AsyncSessionBuilder<S> {
             settings: Settings {
                 config: Config::default(),
                 notifier: None,
-                limits: Limits {
-                    requests: REQUESTS,
-                    bytes: BYTES,
-                    deadlines: [None; Operations::COUNT],
-                },
+                requests: REQUESTS,
+                bytes: BYTES,
+                deadline: None,
+                deadlines: Vec::new(),
                 drain: DRAIN,
                 signals: false,
                 kernel_timeout: None,
@@ -106,25 +119,26 @@ impl<S: Serve> AsyncSessionBuilder<S> {
     /// While so many wait, none is read, not even an interrupt: the kernel keeps them, and their
     /// callers wait there.
     pub fn max_in_flight(mut self, requests: usize) -> Self {
-        self.settings.limits.requests = requests.max(1);
+        self.settings.requests = requests.max(1);
         self
     }
 
     /// How many bytes the requests that wait may take together, with the answers to reads counted
     /// as large as they may become; 1 GiB if not set. One more is read whatever its size.
     pub fn max_in_flight_bytes(mut self, bytes: usize) -> Self {
-        self.settings.limits.bytes = bytes.max(1);
+        self.settings.bytes = bytes.max(1);
         self
     }
 
     /// How long any operation may wait. One that has not ended by then answers `ETIMEDOUT`; if it
     /// changes nothing it is dropped, otherwise it goes on unheard. No limit if not set.
     pub fn deadline(mut self, limit: Duration) -> Self {
-        self.settings.limits.deadlines = [Some(limit); Operations::COUNT];
+        self.settings.deadline = Some(limit);
         self
     }
 
-    /// How long one operation may wait, by the name of its method; `None` is without limit. An
+    /// How long one operation may wait, by the name of its method, whatever
+    /// [`deadline`](Self::deadline) says; `None` is without limit. An
     /// operation that waits for somebody else, such as `setlk`, is better without.
     ///
     /// # Panics
@@ -133,7 +147,7 @@ impl<S: Serve> AsyncSessionBuilder<S> {
     pub fn deadline_of(mut self, method: &str, limit: impl Into<Option<Duration>>) -> Self {
         let row = op::row(method)
             .unwrap_or_else(|| panic!("there is no operation with a method '{method}'"));
-        self.settings.limits.deadlines[row] = limit.into();
+        self.settings.deadlines.push((row, limit.into()));
         self
     }
 

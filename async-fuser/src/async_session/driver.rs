@@ -12,13 +12,15 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::aside::aside;
 use super::builder::{AsyncSessionBuilder, Origin, Settings};
 use super::handle::{AsyncBackgroundSession, End, SessionHandle};
 use super::hub::Hub;
+use super::notifier::{AsyncNotifier, bound_already};
 use super::reader::{Engine, EngineInUse, read_requests, read_requests_blocking, watched};
 use crate::mount::Mount;
 use crate::notifier::Notifier;
@@ -38,6 +40,7 @@ use crate::wire::init::KernelConfig;
 /// polled once: it cannot wait for anything then.
 // Dropped in this order: the connection is closed, which frees whoever waits for it, then it is
 // unmounted, then the filesystem is destroyed.
+#[must_use = "dropped, it unmounts"]
 pub struct AsyncSession<S: Serve> {
     port: Arc<Port>,
     mount: UnmountedOnDrop,
@@ -90,8 +93,7 @@ impl<S: Serve> AsyncSession<S> {
     async fn drive(self) -> io::Result<()> {
         let Self { port, mount, filesystem, agreed, handle, asked, hub, settings } = self;
         let acl = Acl::new(settings.config.acl);
-        let fs = Arc::new(filesystem);
-        let engine = Arc::new(Engine { fs, hub: hub.clone(), agreed, acl });
+        let engine = Arc::new(Engine { fs: filesystem, hub: hub.clone(), agreed, acl });
         // With its runtime this may be dropped wherever it waits: the last of these first.
         let (engine, mount) = (engine, mount);
         let connection = CutOnDrop::new(port, &settings, &mount.0);
@@ -104,7 +106,7 @@ impl<S: Serve> AsyncSession<S> {
         let shared = mount.0.clone();
         // Where no thread is to be had it is done here.
         let unmounted = aside(move || shared.unmount()).await.or_else(|_| mount.0.unmount());
-        let fs = Arc::into_inner(engine).and_then(|engine| Arc::into_inner(engine.fs));
+        let fs = Arc::into_inner(engine).map(|engine| engine.fs);
         match fs {
             Some(fs) => fs.destroy().await,
             None => log::error!("a method is still running: `destroy` is polled when it ends"),
@@ -145,6 +147,9 @@ impl Connected {
         origin: Origin,
     ) -> io::Result<Self> {
         let runtime = Handle::current();
+        if settings.notifier.as_ref().is_some_and(AsyncNotifier::has_session) {
+            return Err(bound_already());
+        }
         let config = settings.config.clone();
         let begun = aside(move || {
             let (device, mount) = match origin {
@@ -160,23 +165,24 @@ impl Connected {
             let (hello, kernel) = hello(port.clone(), &config, config.acl)?;
             Ok(Begun { hello, port, mount, kernel })
         });
-        let Begun { hello, port, mount, mut kernel } = begun.await?;
+        // Dropped from the last to the first, should there be an error.
+        let Begun { mount, port, hello, mut kernel } = begun.await?;
         kernel.prefer(capabilities(S::OPERATIONS), MAX_BACKGROUND);
         let agreed = match init(filesystem, &hello, &mut kernel, settings).await {
             Ok(()) => hello.agree(&kernel)?,
             Err(error) => return Err(hello.refuse(error)),
         };
-        let hub = Arc::new(Hub::new(runtime.clone(), settings.limits.clone()));
+        let hub = Arc::new(Hub::new(runtime, settings.limits()));
         let (end, asked) = watch::channel(End::No);
         let handle = SessionHandle {
             mount: mount.0.clone(),
             end: Arc::new(end),
             notifier: Notifier::new(&port),
             hub: Arc::downgrade(&hub),
-            runtime: runtime.clone(),
+            places: hub.places.clone(),
         };
         if let Some(notifier) = &settings.notifier {
-            notifier.bind(handle.notifier.clone(), runtime)?;
+            notifier.bind(handle.notifier.clone(), hub.places.clone())?;
         }
         Ok(Self { port, mount, agreed, handle, asked, hub })
     }
@@ -330,22 +336,12 @@ fn threads<S: Serve>(
         let error = "n_threads beyond 1 is supported on Linux alone";
         return Err(io::Error::new(io::ErrorKind::Unsupported, error));
     }
-    // All before any thread begins, which would not end with an error here.
-    let mut ports = Vec::new();
-    while ports.len() < readers - 1 {
-        match port.duplicate() {
-            Ok(port) => ports.push(port),
-            Err(error) if is_shortage(&error) => {
-                let missing = readers - 1 - ports.len();
-                log::error!("{missing} of {readers} readers are missing: {error}");
-                break;
-            }
-            Err(error) => {
-                let what = format!("n_threads is {readers}, and each takes a clone of /dev/fuse");
-                return Err(io::Error::new(error.kind(), format!("{what}: {error}")));
-            }
-        }
-    }
+    // All or none: a thread that reads already would not end with an error here.
+    let ports = (1..readers).map(|_| port.duplicate()).collect::<io::Result<Vec<_>>>();
+    let ports = ports.map_err(|error| {
+        let what = format!("n_threads is {readers}, and each takes a clone of /dev/fuse");
+        io::Error::new(error.kind(), format!("{what}: {error}"))
+    })?;
     let mut started = 0;
     for (number, port) in (1..).zip(ports) {
         let engine = EngineInUse::new(engine);
@@ -361,12 +357,6 @@ fn threads<S: Serve>(
         }
     }
     Ok(started)
-}
-
-/// Whether there would be another descriptor if others had fewer.
-fn is_shortage(error: &io::Error) -> bool {
-    let errno = error.raw_os_error().map(Errno::from_i32);
-    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM))
 }
 
 /// Waits until all requests have ended, and ends them when they have had their time.
@@ -390,9 +380,8 @@ async fn empty(hub: &Hub, drain: Duration) -> io::Result<()> {
 async fn close(port: Arc<Port>) {
     const PATIENCE: u32 = 500;
     const STEP: Duration = Duration::from_millis(10);
-    if Arc::strong_count(&port) == 1 {
-        return;
-    }
+    // Taken apart rather than counted: a notification that begins now would keep it.
+    let Err(mut port) = Arc::try_unwrap(port) else { return };
     let held = port.clone();
     if aside(move || held.abort()).await.is_ok() {
         return;
@@ -402,8 +391,9 @@ async fn close(port: Arc<Port>) {
         Err(error) => return log::warn!("{error}"),
     };
     for _ in 0..PATIENCE {
-        if Arc::strong_count(&port) == 1 {
-            return;
+        match Arc::try_unwrap(port) {
+            Ok(_) => return,
+            Err(held) => port = held,
         }
         match port.device().try_receive(buffer.as_mut_bytes()) {
             Ok(Some(Received::Request(len))) => {
@@ -458,19 +448,6 @@ async fn caught_signal(signals: &mut Option<Signals>) {
         None => Poll::Pending,
     })
     .await;
-}
-
-/// Does something that blocks, on a thread of its own: the runtime's blocking threads may all be
-/// waiting for it.
-async fn aside<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    let (done, result) = oneshot::channel();
-    thread::Builder::new().name("fuse-aside".to_owned()).spawn(move || {
-        // Whoever waited may have gone, and what was made is dropped.
-        let _ = done.send(work());
-    })?;
-    result.await.unwrap_or_else(|_| Err(io::Error::other("a thread of the session panicked")))
 }
 
 /// A filesystem that is destroyed when it is dropped, at the latest.

@@ -97,6 +97,10 @@ impl Flight {
     #[inline]
     pub(super) fn land(&self) {
         self.since.store(0, Ordering::Relaxed);
+        if self.is_waiting() {
+            // It would keep a task that has ended.
+            self.state().waker = None;
+        }
         if self.has_deferred.load(Ordering::Relaxed) {
             self.has_deferred.store(false, Ordering::Relaxed);
             let deferred = mem::take(&mut self.state().deferred);
@@ -106,12 +110,7 @@ impl Flight {
 
     #[cold]
     fn send_aside(&self, deferred: Vec<Deferred>) {
-        let notifier = self.notifier.clone();
-        self.hub.runtime.spawn_blocking(move || {
-            for notification in deferred {
-                notification.send(&notifier);
-            }
-        });
+        self.hub.runtime.spawn(Deferred::send_all(deferred, self.hub.places.clone()));
     }
 
     pub(super) fn unique(&self) -> u64 {

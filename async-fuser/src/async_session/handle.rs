@@ -3,9 +3,10 @@ use std::io;
 use std::ops::Deref;
 use std::sync::{Arc, Weak};
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
+use super::aside::aside;
 use super::hub::Hub;
 use super::in_flight::InFlight;
 use super::notifier::AsyncNotifier;
@@ -21,7 +22,7 @@ pub struct SessionHandle {
     pub(super) end: Arc<watch::Sender<End>>,
     pub(super) notifier: Notifier,
     pub(super) hub: Weak<Hub>,
-    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) places: Arc<Semaphore>,
 }
 
 /// How a session is asked to end.
@@ -42,14 +43,7 @@ impl SessionHandle {
     /// it is not mounted any more.
     pub async fn unmount(&self) -> io::Result<()> {
         let mount = self.mount.clone();
-        // Not on the runtime's blocking threads: notifications may have taken them all, and wait
-        // for this.
-        let (done, unmounted) = oneshot::channel();
-        std::thread::Builder::new().name("fuse-unmount".to_owned()).spawn(move || {
-            // Whoever waited may have gone.
-            let _ = done.send(mount.unmount());
-        })?;
-        unmounted.await.unwrap_or_else(|_| Err(io::Error::other("unmounting panicked")))?;
+        aside(move || mount.unmount()).await?;
         self.ask_for(if self.mount.was_mounted() { End::Unmounted } else { End::Now });
         Ok(())
     }
@@ -75,7 +69,7 @@ impl SessionHandle {
     pub fn notifier(&self) -> AsyncNotifier {
         let notifier = AsyncNotifier::new();
         // It is new, so nothing was bound before.
-        let _ = notifier.bind(self.notifier.clone(), self.runtime.clone());
+        let _ = notifier.bind(self.notifier.clone(), self.places.clone());
         notifier
     }
 
@@ -106,6 +100,7 @@ impl fmt::Debug for SessionHandle {
 /// lives that long; [`unmount`](Self::unmount) waits for that. Has the methods of
 /// [`SessionHandle`], too.
 #[derive(Debug)]
+#[must_use = "dropped, it unmounts"]
 pub struct AsyncBackgroundSession {
     handle: SessionHandle,
     /// `None` once it is joined.

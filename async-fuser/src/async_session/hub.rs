@@ -3,12 +3,13 @@
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ptr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::flight::{Flight, clock};
 use super::in_flight::InFlight;
@@ -19,6 +20,8 @@ use crate::op::Operations;
 pub(crate) struct Hub {
     pub(crate) runtime: Handle,
     pub(crate) limits: Limits,
+    /// One for each notification that may be under way.
+    pub(super) places: Arc<Semaphore>,
     registry: Mutex<Registry>,
     /// Requests that wait, and the bytes they hold.
     waiting: AtomicUsize,
@@ -35,6 +38,9 @@ pub(crate) struct Hub {
     local: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
+/// How many notifications may be under way at the same time.
+const NOTIFICATIONS: usize = 64;
+
 /// How much may go on at the same time, and for how long.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
@@ -48,6 +54,8 @@ pub(crate) struct Limits {
 struct Registry {
     /// The requests that wait, by their numbers.
     waiting: HashMap<u64, Arc<Flight>, BuildHasherDefault<UniqueHasher>>,
+    /// Those that the session has made up itself, and that have no number.
+    unnumbered: Vec<Arc<Flight>>,
     /// Interrupts of requests that are not waiting: they have been answered, or another reader
     /// has just read them.
     early: VecDeque<u64>,
@@ -62,6 +70,7 @@ impl Hub {
         Self {
             runtime,
             limits,
+            places: Arc::new(Semaphore::new(NOTIFICATIONS)),
             registry: Mutex::default(),
             waiting: AtomicUsize::new(0),
             waiting_bytes: AtomicUsize::new(0),
@@ -96,12 +105,20 @@ impl Hub {
         if registry.is_ending {
             flight.end();
         }
-        registry.waiting.insert(flight.unique(), flight.clone());
+        match flight.unique() {
+            0 => registry.unnumbered.push(flight.clone()),
+            unique => drop(registry.waiting.insert(unique, flight.clone())),
+        }
     }
 
     /// A request no longer waits.
     pub(super) fn leave(&self, flight: &Flight) {
-        self.registry().waiting.remove(&flight.unique());
+        let mut registry = self.registry();
+        match flight.unique() {
+            0 => registry.unnumbered.retain(|other| !ptr::eq(&**other, flight)),
+            unique => drop(registry.waiting.remove(&unique)),
+        }
+        drop(registry);
         self.waiting_bytes.fetch_sub(flight.weight(), Ordering::Relaxed);
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         if self.standing.load(Ordering::SeqCst) > 0 {
@@ -127,7 +144,8 @@ impl Hub {
     pub(crate) fn end_all(&self) {
         let mut registry = self.registry();
         registry.is_ending = true;
-        let flights: Vec<_> = registry.waiting.values().cloned().collect();
+        let flights: Vec<_> =
+            registry.waiting.values().chain(&registry.unnumbered).cloned().collect();
         drop(registry);
         for flight in flights {
             flight.end();

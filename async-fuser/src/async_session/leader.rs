@@ -82,6 +82,13 @@ pub(super) async fn lead<S: Serve>(mut kit: Kit<S>) -> Led<S> {
         fence(Ordering::Acquire);
         serve_request(&kit.reader, request, &mut serving).await;
         if kit.reader.port.shared().has_abandoned() {
+            // What is made up is a request of its own.
+            if let Some(flight) = &serving.flight {
+                flight.land();
+            }
+            if serving.flight.as_ref().is_none_or(|flight| Arc::strong_count(flight) > 1) {
+                serving.flight = Some(new_flight(&kit.reader));
+            }
             undo_abandoned(&kit.reader, &mut serving).await;
         }
         let Serving { flight, spare, has_waited } = serving;

@@ -1,5 +1,6 @@
 //! A session of the asynchronous face: from a mounted connection to its end, on Tokio.
 
+mod aside;
 mod builder;
 mod cancellation;
 mod driver;

@@ -4,9 +4,9 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::{Arc, OnceLock};
 
-use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use super::aside::aside;
 use super::flight::{Flight, current};
 use crate::notifier::Notifier;
 use crate::transport::BackingId;
@@ -53,21 +53,18 @@ pub struct AsyncNotifier(Arc<Inner>);
 
 struct Inner {
     bound: OnceLock<Bound>,
-    /// Each notification under way takes a thread.
-    places: Arc<Semaphore>,
 }
 
 struct Bound {
     notifier: Notifier,
-    runtime: Handle,
+    /// Each notification under way takes a thread, of which a session has so many.
+    places: Arc<Semaphore>,
 }
 
 impl AsyncNotifier {
     /// A notifier for a session that is still to come.
     pub fn new() -> Self {
-        const AT_ONCE: usize = 64;
-        let places = Arc::new(Semaphore::new(AT_ONCE));
-        Self(Arc::new(Inner { bound: OnceLock::new(), places }))
+        Self(Arc::new(Inner { bound: OnceLock::new() }))
     }
 
     /// That of the session whose method is running; one without a session where none is.
@@ -75,16 +72,18 @@ impl AsyncNotifier {
         let this = Self::new();
         if let Some(flight) = current() {
             // It is new, so nothing was bound before.
-            let _ = this.bind(flight.notifier.clone(), flight.hub.runtime.clone());
+            let hub = &flight.hub;
+            let _ = this.bind(flight.notifier.clone(), hub.places.clone());
         }
         this
     }
 
-    pub(super) fn bind(&self, notifier: Notifier, runtime: Handle) -> io::Result<()> {
-        self.0.bound.set(Bound { notifier, runtime }).map_err(|_| {
-            let error = "a notifier is of one session, and this one has a session already";
-            io::Error::new(io::ErrorKind::InvalidInput, error)
-        })
+    pub(super) fn bind(&self, notifier: Notifier, places: Arc<Semaphore>) -> io::Result<()> {
+        self.0.bound.set(Bound { notifier, places }).map_err(|_| bound_already())
+    }
+
+    pub(super) fn has_session(&self) -> bool {
+        self.0.bound.get().is_some()
     }
 
     /// Somebody who polls the open file behind `kh` asks again what it is ready for. Never waits.
@@ -136,7 +135,9 @@ impl AsyncNotifier {
     /// Takes data out of the kernel's cache of a regular file: at most `size` bytes from `offset`
     /// on, as far as they are cached without a gap.
     ///
-    /// Unlike the others this waits within a method too. Fails with `ENOENT` for an inode the
+    /// Unlike the others this waits within a method too. The data is a request like others, so while
+    /// [`max_in_flight`](super::AsyncSessionBuilder::max_in_flight) requests wait it does not arrive:
+    /// a method that waits for it must not be the last for which there is room. Fails with `ENOENT` for an inode the
     /// kernel does not know, and with `ENODEV` when the session ends first.
     pub async fn retrieve(&self, ino: INodeNo, offset: u64, size: u32) -> io::Result<Vec<u8>> {
         self.aside(move |notifier| notifier.retrieve(ino, offset, size)).await
@@ -167,10 +168,10 @@ impl AsyncNotifier {
         &self,
         send: impl FnOnce(&Notifier) -> io::Result<()> + Send + 'static,
     ) -> io::Result<()> {
-        self.bound()?;
+        let notifier = self.bound()?.notifier.clone();
         match current() {
             Some(flight) => {
-                flight.defer(Deferred(Box::new(send)));
+                flight.defer(Deferred(Box::new(move || send(&notifier))));
                 Ok(())
             }
             None => self.aside(send).await,
@@ -181,15 +182,15 @@ impl AsyncNotifier {
         &self,
         send: impl FnOnce(&Notifier) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
-        let Bound { notifier, runtime } = self.bound()?;
+        let Bound { notifier, places } = self.bound()?;
         let notifier = notifier.clone();
         // Never closed, so there always is one in the end.
-        let place = self.0.places.clone().acquire_owned().await.map_err(|_| Errno::ENODEV)?;
-        let sent = runtime.spawn_blocking(move || {
+        let place = places.clone().acquire_owned().await.map_err(|_| Errno::ENODEV)?;
+        aside(move || {
             let _place = place;
             send(&notifier)
-        });
-        sent.await.map_err(|_| io::Error::from(Errno::ENODEV))?
+        })
+        .await
     }
 
     fn bound(&self) -> io::Result<&Bound> {
@@ -206,20 +207,35 @@ impl Default for AsyncNotifier {
 impl fmt::Debug for AsyncNotifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsyncNotifier")
-            .field("has_session", &self.0.bound.get().is_some())
+            .field("has_session", &self.has_session())
             .finish_non_exhaustive()
     }
+}
+
+pub(super) fn bound_already() -> io::Error {
+    let error = "a notifier is of one session, and this one has a session already";
+    io::Error::new(io::ErrorKind::InvalidInput, error)
 }
 
 /// A notification that is sent when its method's answer is on its way.
 pub(super) struct Deferred(Box<Sending>);
 
-type Sending = dyn FnOnce(&Notifier) -> io::Result<()> + Send;
+type Sending = dyn FnOnce() -> io::Result<()> + Send;
 
 impl Deferred {
-    pub(super) fn send(self, notifier: &Notifier) {
-        if let Err(error) = (self.0)(notifier) {
-            log::warn!("a notification from within a method: {error}");
+    /// Sends them one after the other, as soon as one of the places is free.
+    pub(super) async fn send_all(deferred: Vec<Self>, places: Arc<Semaphore>) {
+        let Ok(_place) = places.acquire_owned().await else { return };
+        let sent = aside(move || {
+            for Self(send) in deferred {
+                if let Err(error) = send() {
+                    log::warn!("a notification from within a method: {error}");
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = sent.await {
+            log::warn!("notifications from within a method: {error}");
         }
     }
 }

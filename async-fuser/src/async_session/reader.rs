@@ -28,7 +28,7 @@ use crate::transport::{Buffer, Polled, Port, Received};
 
 /// What the readers of a session share.
 pub(super) struct Engine<S: Serve> {
-    pub(super) fs: Arc<Destroyed<S>>,
+    pub(super) fs: Destroyed<S>,
     pub(super) hub: Arc<Hub>,
     pub(super) agreed: Agreed,
     pub(super) acl: Acl,
@@ -203,7 +203,11 @@ impl<S: Serve> Reader<S> {
                 }
             }
             let received = match &self.polled {
-                None => self.port.device().receive(buffer.as_mut_bytes())?,
+                None => {
+                    let received = self.port.device().receive(buffer.as_mut_bytes())?;
+                    hub.tick();
+                    received
+                }
                 Some(polled) => {
                     let mut read = || {
                         let received = self.port.device().try_receive(buffer.as_mut_bytes())?;

@@ -53,8 +53,8 @@ pub(super) async fn serve_request<S: Serve>(
     }
     // What is made up by the session itself has no number.
     let is_heard = Opcode(req.opcode()).is_answered() && req.unique().0 != 0;
-    let duty =
-        if is_heard { Duty::new(req, operation.room(), &**port) } else { Duty::unheard(req) };
+    let room = operation.room();
+    let duty = if is_heard { Duty::new(req, room, &**port) } else { Duty::unheard(req) };
     if !S::OPERATIONS.has(&operation) {
         return answer(duty, left_out(&operation));
     }
@@ -66,7 +66,7 @@ pub(super) async fn serve_request<S: Serve>(
         // The caller has been told that it takes too long; what was opened or made is nobody's.
         None => {
             if let Ok(reply) = result {
-                reply.send(Duty::late(req, &**port));
+                reply.send(Duty::late(req, room, &**port));
             }
         }
     }
@@ -201,13 +201,13 @@ fn may_be_torn(flight: &Flight, traits: Traits) -> bool {
 fn changes_nothing(operation: &Operation<'_>) -> bool {
     match operation {
         Operation::Setlk(op) => op.sleep,
+        Operation::Open(op) => op.flags.0 & libc::O_TRUNC == 0,
         operation => matches!(
             operation,
             Operation::Lookup(_)
                 | Operation::Getattr(_)
                 | Operation::Statx(_)
                 | Operation::Readlink(_)
-                | Operation::Open(_)
                 | Operation::Read(_)
                 | Operation::Opendir(_)
                 | Operation::Readdir(_)

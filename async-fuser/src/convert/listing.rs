@@ -226,6 +226,9 @@ impl Page {
         if let Some(snapshots) = &self.snapshots {
             if entries.is_kept() && entries.after(self.offset).next().is_some() {
                 snapshots.keep(self.ino, self.fh, entries);
+            } else {
+                // What was kept before is older than this.
+                snapshots.release(self.ino, self.fh);
             }
         }
         Ok(listing)
