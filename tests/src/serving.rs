@@ -30,6 +30,8 @@ pub enum Workers {
     Current,
     /// Two of its own.
     Two,
+    /// Two of its own, beside a first reader that is a thread, too.
+    TwoAndReader,
 }
 
 impl Workers {
@@ -37,7 +39,7 @@ impl Workers {
     pub fn runtime(self) -> Runtime {
         let mut builder = match self {
             Self::Current => Builder::new_current_thread(),
-            Self::Two => Builder::new_multi_thread(),
+            Self::Two | Self::TwoAndReader => Builder::new_multi_thread(),
         };
         builder.worker_threads(2).enable_all().build().expect("a runtime")
     }
@@ -51,10 +53,10 @@ impl Engine {
             .into()
     }
 
-    /// The current thread, several, and several readers on either.
+    /// The current thread, several, several beside a reader, and several readers on either.
     pub fn asynchronous() -> Vec<Self> {
-        use Workers::{Current, Two};
-        [(1, Current), (1, Two), (4, Current), (4, Two)]
+        use Workers::{Current, Two, TwoAndReader};
+        [(1, Current), (1, Two), (1, TwoAndReader), (4, Current), (4, Two)]
             .map(|(readers, workers)| Self::new(readers, false, Some(workers)))
             .into()
     }
@@ -90,7 +92,9 @@ impl Engine {
             return (spawn_mount(probe, at, &self.config).map(|it| Serving(Kind::Sync(it))), watch);
         };
         let (probe, watch) = AsyncProbe::new(options);
-        let builder = AsyncSessionBuilder::new(probe).config(&self.config);
+        let builder = AsyncSessionBuilder::new(probe)
+            .config(&self.config)
+            .blocking_reader(workers == Workers::TwoAndReader);
         (Serving::of(builder, workers, at), watch)
     }
 }

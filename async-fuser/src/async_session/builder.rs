@@ -53,6 +53,7 @@ pub(super) struct Settings {
     deadlines: Vec<(usize, Option<Duration>)>,
     pub(super) drain: Duration,
     pub(super) signals: bool,
+    pub(super) blocking_reader: bool,
     pub(super) kernel_timeout: Option<Duration>,
 }
 
@@ -89,6 +90,7 @@ impl<S: Serve> AsyncSessionBuilder<S> {
                 deadlines: Vec::new(),
                 drain: DRAIN,
                 signals: false,
+                blocking_reader: false,
                 kernel_timeout: None,
             },
         }
@@ -163,6 +165,19 @@ impl<S: Serve> AsyncSessionBuilder<S> {
     /// the mount left behind.
     pub fn signals(mut self, handled: bool) -> Self {
         self.settings.signals = handled;
+        self
+    }
+
+    /// Whether the first reader, too, is a thread that waits for requests in the kernel, instead of a
+    /// task that the runtime wakes. If not set it is a task.
+    ///
+    /// A thread saves two system calls a request where callers come one at a time, and does not
+    /// compete with the runtime's other tasks. Methods that wait are the runtime's all the same, and
+    /// pay for the way there. A thread that waits in the kernel can be called off only by ending the
+    /// connection: a session of a user other than root, whose files are still in use after their
+    /// grace, ends with an error where the control filesystem `fusectl` is not mounted.
+    pub fn blocking_reader(mut self, blocking: bool) -> Self {
+        self.settings.blocking_reader = blocking;
         self
     }
 

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::aside::aside;
@@ -198,7 +198,8 @@ struct CutOnDrop {
 impl CutOnDrop {
     /// What somebody else has mounted may be served by somebody else next, if no thread waits in it.
     fn new(port: Arc<Port>, settings: &Settings, mount: &SharedMount) -> Self {
-        let has_threads = settings.config.n_threads.is_some_and(|readers| readers > 1);
+        let readers = settings.config.n_threads.unwrap_or(1);
+        let has_threads = settings.blocking_reader || readers > 1;
         Self { port, cut: mount.was_mounted() || has_threads }
     }
 
@@ -282,15 +283,23 @@ async fn serve<S: Serve>(
     const GRACE: Duration = Duration::from_secs(5);
 
     let mut signals = if settings.signals { Some(Signals::new()?) } else { None };
-    let watched = watched(port)?;
-    let threads = threads(engine, port, settings)?;
-    let reader = read_requests(EngineInUse::new(engine), port.clone(), watched);
-    let mut reader = EndedOnDrop(engine.hub.runtime.spawn(reader));
+    let watched = if settings.blocking_reader { None } else { Some(watched(port)?) };
+    let mut threads = threads(engine, port, settings)?;
+    let mut reader = match watched {
+        Some(watched) => {
+            let reader = read_requests(EngineInUse::new(engine), port.clone(), watched);
+            FirstReader::Task(engine.hub.runtime.spawn(reader))
+        }
+        None => {
+            threads += 1;
+            FirstReader::Thread(reader_thread(0, engine, port.clone())?)
+        }
+    };
     let grace = settings.config.busy_grace.unwrap_or(GRACE);
     let mut patience = None::<Instant>;
     let result = loop {
         tokio::select! {
-            result = &mut reader.0 => break ended(result),
+            result = reader.ended() => break result,
             changed = asked.changed() => {
                 let end = *asked.borrow_and_update();
                 if changed.is_err() || end == End::Now {
@@ -344,19 +353,32 @@ fn threads<S: Serve>(
     })?;
     let mut started = 0;
     for (number, port) in (1..).zip(ports) {
-        let engine = EngineInUse::new(engine);
-        let spawned = thread::Builder::new().name(format!("fuse-{number}")).spawn(move || {
-            if let Err(error) = read_requests_blocking(engine, Arc::new(port)) {
-                log::error!("a reader has ended: {error}");
-            }
-        });
         // Fewer threads serve more slowly, but they serve.
-        match spawned {
+        match reader_thread(number, engine, Arc::new(port)) {
             Ok(_) => started += 1,
             Err(error) => log::error!("thread {number} is missing: {error}"),
         }
     }
     Ok(started)
+}
+
+/// Starts a reader that is a thread. It is waited for with the requests; what it came to is told.
+fn reader_thread<S: Serve>(
+    number: usize,
+    engine: &Arc<Engine<S>>,
+    port: Arc<Port>,
+) -> io::Result<oneshot::Receiver<io::Result<()>>> {
+    let engine = EngineInUse::new(engine);
+    let (told, result) = oneshot::channel();
+    thread::Builder::new().name(format!("fuse-{number}")).spawn(move || {
+        let result = read_requests_blocking(engine, port);
+        if let Err(error) = &result {
+            log::error!("a reader has ended: {error}");
+        }
+        // Only the first one's is waited for.
+        let _ = told.send(result);
+    })?;
+    Ok(result)
 }
 
 /// Waits until all requests have ended, and ends them when they have had their time.
@@ -411,16 +433,29 @@ async fn close(port: Arc<Port>) {
 /// More than any kernel sends unless its limits were raised.
 const BIGGEST_REQUEST: usize = (1 << 20) + 4096;
 
-fn ended(result: Result<io::Result<()>, JoinError>) -> io::Result<()> {
-    result.unwrap_or_else(|error| Err(io::Error::other(error)))
+/// The reader that a session ends with. Dropped, it reads no more, if it is a task.
+enum FirstReader {
+    Task(JoinHandle<io::Result<()>>),
+    Thread(oneshot::Receiver<io::Result<()>>),
 }
 
-/// A task that does not outlive whoever waits for it.
-struct EndedOnDrop(JoinHandle<io::Result<()>>);
+impl FirstReader {
+    /// Waits for its end, and returns how that came.
+    async fn ended(&mut self) -> io::Result<()> {
+        match self {
+            Self::Task(task) => task.await.unwrap_or_else(|error| Err(io::Error::other(error))),
+            Self::Thread(result) => {
+                result.await.unwrap_or_else(|_| Err(io::Error::other("the reader panicked")))
+            }
+        }
+    }
+}
 
-impl Drop for EndedOnDrop {
+impl Drop for FirstReader {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Self::Task(task) = self {
+            task.abort();
+        }
     }
 }
 

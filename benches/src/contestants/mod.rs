@@ -32,10 +32,13 @@ pub(crate) struct Contestant {
 pub(crate) const CONTESTANTS: &[Contestant] = &[
     row("ours", "async-fuser, synchronous", ours::serve),
     row("ours-async", "async-fuser, raw asynchronous trait, current-thread runtime", |place| {
-        ours_async::serve(place, &current_thread()?)
+        ours_async::serve(place, &current_thread()?, false)
     }),
     row("ours-async-mt", "the same, multi-thread runtime", |place| {
-        ours_async::serve(place, &multi_thread()?)
+        ours_async::serve(place, &multi_thread()?, false)
+    }),
+    row("ours-async-br", "the same, current-thread runtime beside a blocking reader", |place| {
+        ours_async::serve(place, &current_thread()?, true)
     }),
     row("ours-macro", "async-fuser, attribute macro, current-thread runtime", |place| {
         ours_macro::serve(place, &current_thread()?)

@@ -4,11 +4,12 @@ use std::io;
 use std::time::UNIX_EPOCH;
 
 use async_fuser::lib_async::{
-    AsyncFilesystem, Attr, Created, Data, Entry, Listing, Opened, Result, Written,
+    AsyncFilesystem, AsyncSessionBuilder, Attr, Created, Data, Entry, Listing, Opened, Result,
+    Written,
 };
 use async_fuser::{
     Config, Errno, FileAttr, FileHandle, FileType, FopenFlags, INodeNo, KernelConfig, MountOption,
-    Operations, Request, mount_async, op,
+    Operations, Request, op,
 };
 use tokio::runtime::Runtime;
 use tokio::time::sleep;
@@ -16,9 +17,12 @@ use tokio::time::sleep;
 use super::Place;
 use crate::tree::{self, DELAY, MAX_WRITE, PERM, TTL, Tree};
 
-pub(crate) fn serve(place: &Place, runtime: &Runtime) -> io::Result<()> {
+pub(crate) fn serve(place: &Place, runtime: &Runtime, blocking: bool) -> io::Result<()> {
     let served = Served { tree: Tree::new(), content: tree::content() };
-    runtime.block_on(mount_async(served, &place.mountpoint, &config()))
+    runtime.block_on(async {
+        let builder = AsyncSessionBuilder::new(served).config(&config()).blocking_reader(blocking);
+        builder.mount(&place.mountpoint).await?.run().await
+    })
 }
 
 pub(super) fn config() -> Config {
