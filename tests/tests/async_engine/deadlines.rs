@@ -104,9 +104,8 @@ fn each_operation_may_have_its_own_deadline() {
     on_both(|stage| {
         let (filesystem, watch) = waits();
         let builder = builder(filesystem)
-            .deadline_of("write", SHORT)
-            .deadline(FOREVER)
-            .deadline_of("read", SHORT)
+            .deadline_of("write", FOREVER)
+            .deadline(SHORT)
             .deadline_of("lookup", None);
         let (kernel, session) = begin(stage, builder);
         let lookup = kernel.send(LOOKUP, LATER, b"name\0");

@@ -633,15 +633,22 @@ fn an_ordinary_users_session_ends_while_a_file_is_open() {
 /// As in a program that has used up what it may have: what needs nothing new goes on.
 #[test]
 fn a_server_without_descriptors_threads_or_memory_to_spare_goes_on() {
+    // Kilobytes: for the stacks of the threads that a session ends by, which Rust aborts without.
+    const ROOM: u64 = 24 << 10;
     within(Duration::from_secs(120), || {
         for engine in processes::ENGINES {
             for limit in ["--nofile=3", "--nproc=1", "--as"] {
+                // Each further thread takes room of its own at a time of its own, and Rust aborts a
+                // program that has none for a small allocation: nothing can be promised there.
+                if limit == "--as" && engine.iter().any(|&arg| arg == "--threads" || arg == "two") {
+                    continue;
+                }
                 let at = Mountpoint::new();
                 let mut server = daemon(&at, engine);
                 // What it uses each time it has by now.
                 fs::read(at.join("direct")).expect("a file");
                 let limit = match limit {
-                    "--as" => format!("--as={}", (virtual_memory(server.pid()) + 8_192) << 10),
+                    "--as" => format!("--as={}", (virtual_memory(server.pid()) + ROOM) << 10),
                     _ => limit.to_owned(),
                 };
                 run("prlimit").arg(format!("--pid={}", server.pid())).arg(&limit).ok();
