@@ -26,7 +26,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use async_fuser as fuser;
-use async_fuser::lib_async::AsyncSessionBuilder;
+use async_fuser::lib_async::{AsyncSessionBuilder, Serve};
 use async_fuser::{Config, InitFlags, Operations, Session, SessionACL};
 use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, fcntl};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -35,7 +35,7 @@ use tests::{Mountpoint, eventually, run, within};
 use tokio::runtime::Builder;
 
 use script::Script;
-use world::{Async, Options, Sync, World};
+use world::{Async, Macro, Options, Sync, World};
 
 /// What serves the filesystem.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,6 +44,8 @@ enum Engine {
     Sync { threads: usize, clone_fd: bool },
     /// So many readers, on a runtime with so many workers: none is the current thread.
     Async { readers: usize, workers: usize },
+    /// The same, by the attribute macro, on the current thread.
+    Macro,
 }
 
 const ENGINES: &[Engine] = &[
@@ -53,6 +55,7 @@ const ENGINES: &[Engine] = &[
     Engine::Async { readers: 1, workers: 2 },
     Engine::Async { readers: 4, workers: 2 },
     Engine::Async { readers: 4, workers: 0 },
+    Engine::Macro,
 ];
 
 /// What the kernel does not ask of a mount without a block device.
@@ -62,7 +65,10 @@ impl Engine {
     /// Whether one request is served after the other, in the order in which they come.
     fn keeps_order(self, options: Options) -> bool {
         !options.later
-            && matches!(self, Self::Sync { threads: 1, .. } | Self::Async { readers: 1, .. })
+            && matches!(
+                self,
+                Self::Sync { threads: 1, .. } | Self::Async { readers: 1, .. } | Self::Macro
+            )
     }
 
     /// Serves a filesystem until it is unmounted.
@@ -84,27 +90,38 @@ impl Engine {
             }
             Self::Async { readers, workers } => {
                 config.n_threads = Some(readers);
-                let mut runtime = match workers {
-                    0 => Builder::new_current_thread(),
-                    _ => Builder::new_multi_thread(),
-                };
-                let runtime = runtime.worker_threads(workers.max(1)).enable_all().build()?;
-                runtime.block_on(async {
-                    let builder = AsyncSessionBuilder::new(Async(world)).config(&config);
-                    let session = match origin {
-                        Origin::Path(path) => builder.mount(path).await?,
-                        Origin::Device(fd) => builder.from_fd(fd).await?,
-                    };
-                    ready.send(()).expect("somebody waits");
-                    session.run().await
-                })
+                serve_async(Async(world), &config, workers, origin, &ready)
             }
+            Self::Macro => serve_async(Macro(world), &config, 0, origin, &ready),
         });
         if is_ready.recv().is_err() {
             panic!("{self:?} does not mount: {:?}", session.join().expect("no panic"));
         }
         Served(session)
     }
+}
+
+fn serve_async(
+    filesystem: impl Serve,
+    config: &Config,
+    workers: usize,
+    origin: Origin,
+    ready: &mpsc::Sender<()>,
+) -> io::Result<()> {
+    let mut runtime = match workers {
+        0 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    let runtime = runtime.worker_threads(workers.max(1)).enable_all().build()?;
+    runtime.block_on(async {
+        let builder = AsyncSessionBuilder::new(filesystem).config(config);
+        let session = match origin {
+            Origin::Path(path) => builder.mount(path).await?,
+            Origin::Device(fd) => builder.from_fd(fd).await?,
+        };
+        ready.send(()).expect("somebody waits");
+        session.run().await
+    })
 }
 
 enum Origin {

@@ -56,6 +56,12 @@ impl World {
     /// Asks for the same whatever the engine asks for by itself.
     fn init(&self, config: &mut KernelConfig) -> io::Result<()> {
         let both = InitFlags::FUSE_PARALLEL_DIROPS | InitFlags::FUSE_ASYNC_DIO;
+        // The attribute asks for what its methods are for.
+        let by_methods = InitFlags::FUSE_POSIX_LOCKS
+            | InitFlags::FUSE_FLOCK_LOCKS
+            | InitFlags::FUSE_DO_READDIRPLUS
+            | InitFlags::FUSE_READDIRPLUS_AUTO;
+        config.remove_capabilities(by_methods);
         let refused = |flags| io::Error::other(format!("this kernel has no {flags:?}"));
         config.add_capabilities(self.options.capabilities | both).map_err(refused)?;
         config.set_max_background(64).expect("a number of requests");
@@ -238,6 +244,17 @@ impl Async {
     }
 }
 
+/// The asynchronous face as the attribute writes it.
+pub(crate) struct Macro(pub(crate) Arc<World>);
+
+impl Macro {
+    async fn wait(&self) {
+        if self.0.options.later {
+            tokio::time::sleep(Duration::from_micros(500)).await;
+        }
+    }
+}
+
 /// What an argument looks like where two runs have the same.
 trait Shown {
     fn shown(&self) -> String;
@@ -403,6 +420,23 @@ macro_rules! operations {
                 }
             )*
         }
+
+        #[fuse_filesystem]
+        #[allow(clippy::too_many_arguments, reason = "one takes what fuser's methods take")]
+        impl Macro {
+            $($async)*
+            $(
+                async fn $method(
+                    &self,
+                    req: &Request,
+                    $($arg: $type),*
+                ) -> values::Result<<$kind as Kind>::Answer<'_>> {
+                    self.wait().await;
+                    let value = $method(&self.0, req, $($arg),*)?;
+                    Ok(<$kind as Kind>::value(&self.0, value))
+                }
+            )*
+        }
     };
     (@sync $name:ident via $method:ident ($($arg:ident: $type:ty),*) $kind:ident) => {
         fn $method(&self, req: &Request, $($arg: $type,)* reply: <$kind as Kind>::Reply) {
@@ -521,7 +555,7 @@ operations! {
     }
 
     asynchronous {
-        async fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        async fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
             self.0.init(config)
         }
 
