@@ -119,6 +119,37 @@ fn what_waits_holds_little_memory() {
 }
 
 #[test]
+fn the_attribute_adds_none() {
+    serving(ByAttribute, |Scene { kernel, allocations, gate, .. }| {
+        let read = words_of(&[0, 0, 0, 0, 4096, 0, 0, 0, 0, 0]);
+        let asked = [
+            (LOOKUP, b"name\0".to_vec()),
+            (GETATTR, valid(GETATTR)),
+            (OPEN, valid(OPEN)),
+            (READ, read.clone()),
+            (WRITE, valid(WRITE)),
+            (GETXATTR, [&words_of(&[100, 0])[..], b"user.x\0"].concat()),
+            (READDIR, read),
+            (UNLINK, b"name\0".to_vec()),
+            (FLUSH, valid(FLUSH)),
+        ];
+        // None of this waits.
+        gate.add_permits(1);
+        for (opcode, body) in asked {
+            let serve = |times| {
+                for _ in 0..times {
+                    assert_eq!(kernel.ask(opcode, READY, &body).error, 0, "opcode {opcode}");
+                }
+            };
+            serve(70);
+            let before = allocations.number();
+            serve(200);
+            assert_eq!(allocations.number() - before, 0, "opcode {opcode}");
+        }
+    });
+}
+
+#[test]
 fn what_a_method_allocates_is_seen() {
     on_both(|Scene { kernel, allocations, .. }| {
         kernel.ask(READLINK, READY, &[]);
@@ -149,6 +180,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs a test on both kinds of runtime, each with one thread that serves.
 fn on_both(test: impl Fn(&Scene)) {
+    serving(Answers, test);
+}
+
+/// As [`on_both`], with a filesystem that waits at the gate.
+fn serving<S: Serve>(filesystem: impl Fn(Arc<Semaphore>) -> S, test: impl Fn(&Scene)) {
     for is_multi_thread in [false, true] {
         println!("on a runtime of {}", if is_multi_thread { "several threads" } else { "one" });
         let allocations: &'static Allocations = Box::leak(Box::default());
@@ -175,7 +211,7 @@ fn on_both(test: impl Fn(&Scene)) {
         let (kernel, ours) = Kernel::connect();
         let mut config = Config::default();
         config.acl = SessionACL::All;
-        let session = AsyncSessionBuilder::new(Answers(gate.clone())).config(&config);
+        let session = AsyncSessionBuilder::new(filesystem(gate.clone())).config(&config);
         let session = runtime.spawn(async move { Ok(session.from_fd(ours).await?.spawn()) });
         assert_eq!(kernel.init(45).error, 0);
         let (begun, session_begun) = mpsc::channel();
@@ -217,6 +253,53 @@ fn attr(ino: INodeNo) -> FileAttr {
         rdev: 0,
         blksize: 4096,
         flags: 0,
+    }
+}
+
+/// Answers by the attribute, with types that are converted.
+struct ByAttribute(Arc<Semaphore>);
+
+#[fuse_filesystem(ttl = "1s")]
+impl ByAttribute {
+    async fn lookup(&self, name: &str) -> std::io::Result<Option<FileAttr>> {
+        let _open = self.0.acquire().await;
+        Ok((name == "name").then(|| attr(INodeNo(7))))
+    }
+
+    fn getattr(&self, ino: u64) -> Result<FileAttr> {
+        Ok(attr(INodeNo(ino)))
+    }
+
+    fn open(&self) -> Result<u64> {
+        Ok(7)
+    }
+
+    fn read(&self, buf: &mut [u8]) -> Result<usize> {
+        buf.fill(b'x');
+        Ok(buf.len())
+    }
+
+    fn write(&self, data: &[u8]) -> Result<usize> {
+        Ok(data.len())
+    }
+
+    fn getxattr(&self) -> Result<&[u8]> {
+        Ok(BYTES)
+    }
+
+    fn readdir(&self, offset: u64, listing: &mut Listing) -> Result<()> {
+        if offset == 0 {
+            let _is_full = listing.add(INodeNo(7), 1, FileType::RegularFile, "name");
+        }
+        Ok(())
+    }
+
+    fn unlink(&self, parent: u64, name: &std::ffi::OsStr) -> Result<()> {
+        if parent == READY && name == "name" { Ok(()) } else { Err(Errno::ENOENT) }
+    }
+
+    fn flush(&self) -> Result<()> {
+        Ok(())
     }
 }
 
