@@ -676,6 +676,8 @@ fn what_a_method_cannot_have_is_its_callers_error_and_nobody_elses() {
             let at = Mountpoint::new();
             let path = backing.path().to_string_lossy();
             let mut server = daemon(&at, &[&["--backing", &path], *engine].concat());
+            // All readers have their descriptors when the first one serves.
+            fs::read(at.join("plain")).expect("a file");
             run("prlimit").arg(format!("--pid={}", server.pid())).arg("--nofile=3:").ok();
             for _ in 0..10 {
                 assert_errno(File::open(at.join("backed")), &[libc::EMFILE]);
