@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_fuser::lib_async::*;
 use async_fuser::*;
@@ -237,23 +237,7 @@ const TTL: Duration = Duration::from_secs(1);
 const BYTES: &[u8] = b"user.name\0";
 
 fn attr(ino: INodeNo) -> FileAttr {
-    FileAttr {
-        ino,
-        size: 4096,
-        blocks: 8,
-        atime: UNIX_EPOCH,
-        mtime: UNIX_EPOCH,
-        ctime: UNIX_EPOCH,
-        crtime: UNIX_EPOCH,
-        kind: FileType::RegularFile,
-        perm: 0o644,
-        nlink: 1,
-        uid: 0,
-        gid: 0,
-        rdev: 0,
-        blksize: 4096,
-        flags: 0,
-    }
+    FileAttr::new(ino, FileType::RegularFile, 0o644).with_size(4096)
 }
 
 /// Answers by the attribute, with types that are converted.

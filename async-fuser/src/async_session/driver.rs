@@ -336,15 +336,7 @@ fn threads<S: Serve>(
     port: &Port,
     settings: &Settings,
 ) -> io::Result<usize> {
-    let readers = settings.config.n_threads.unwrap_or(1);
-    if readers == 0 {
-        let error = "n_threads is 0: none to serve";
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
-    }
-    if readers > 1 && !cfg!(target_os = "linux") {
-        let error = "n_threads beyond 1 is supported on Linux alone";
-        return Err(io::Error::new(io::ErrorKind::Unsupported, error));
-    }
+    let readers = settings.config.readers()?;
     // All or none: a thread that reads already would not end with an error here.
     let ports = (1..readers).map(|_| port.duplicate()).collect::<io::Result<Vec<_>>>();
     let ports = ports.map_err(|error| {

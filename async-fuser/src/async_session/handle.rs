@@ -44,7 +44,7 @@ impl SessionHandle {
     pub async fn unmount(&self) -> io::Result<()> {
         let mount = self.mount.clone();
         aside(move || mount.unmount()).await?;
-        self.ask_for(if self.mount.was_mounted() { End::Unmounted } else { End::Now });
+        self.has_unmounted();
         Ok(())
     }
 
@@ -56,7 +56,7 @@ impl SessionHandle {
                 log::warn!("{error}");
                 return this.ask_for(End::Now);
             }
-            this.ask_for(if this.mount.was_mounted() { End::Unmounted } else { End::Now });
+            this.has_unmounted();
         };
         let thread = std::thread::Builder::new().name("fuse-unmount".to_owned()).spawn(unmount);
         if let Err(error) = thread {
@@ -77,6 +77,11 @@ impl SessionHandle {
     /// waiting for. Empty once the session has ended.
     pub fn in_flight(&self) -> Vec<InFlight> {
         self.hub.upgrade().map(|hub| hub.in_flight()).unwrap_or_default()
+    }
+
+    /// Who uses it has their time from now on; a connection that was not mounted here has no users.
+    fn has_unmounted(&self) {
+        self.ask_for(if self.mount.was_mounted() { End::Unmounted } else { End::Now });
     }
 
     fn ask_for(&self, end: End) {

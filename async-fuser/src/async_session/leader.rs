@@ -71,24 +71,17 @@ pub(super) async fn lead<S: Serve>(mut kit: Kit<S>) -> Led<S> {
         let request = held.as_ref().map_or(kit.small.as_bytes(), Buffer::as_bytes);
         let Some(request) = request.get(..len) else { return Led::Over(Ok(())) };
         let mut serving = Serving {
-            flight: Some(match kit.flight.take() {
-                Some(flight) if Arc::strong_count(&flight) == 1 => flight,
-                _ => new_flight(&kit.reader),
-            }),
+            flight: Some(own_flight(kit.flight.take(), &kit.reader)),
             spare,
             has_waited: false,
         };
-        // Whoever else had the flight did so before.
-        fence(Ordering::Acquire);
         serve_request(&kit.reader, request, &mut serving).await;
         if kit.reader.port.shared().has_abandoned() {
             // What is made up is a request of its own.
             if let Some(flight) = &serving.flight {
                 flight.land();
             }
-            if serving.flight.as_ref().is_none_or(|flight| Arc::strong_count(flight) > 1) {
-                serving.flight = Some(new_flight(&kit.reader));
-            }
+            serving.flight = Some(own_flight(serving.flight.take(), &kit.reader));
             undo_abandoned(&kit.reader, &mut serving).await;
         }
         let Serving { flight, spare, has_waited } = serving;
@@ -116,6 +109,19 @@ fn copy(request: &[u8], small: &mut Vec<u64>) {
         *small = vec![0; words.next_power_of_two()];
     }
     small.as_mut_bytes()[..request.len()].copy_from_slice(request);
+}
+
+/// A flight that nobody else has: this one, if nobody kept it.
+#[inline]
+fn own_flight<S: Serve>(flight: Option<Arc<Flight>>, reader: &Reader<S>) -> Arc<Flight> {
+    match flight {
+        Some(flight) if Arc::strong_count(&flight) == 1 => {
+            // Whoever else had it did so before.
+            fence(Ordering::Acquire);
+            flight
+        }
+        _ => new_flight(reader),
+    }
 }
 
 #[cold]

@@ -77,23 +77,7 @@ fn read<S: Serve>(filesystem: &S, offset: u64, size: u32) -> Result<Vec<u8>> {
 }
 
 pub(super) fn attr(ino: u64) -> FileAttr {
-    FileAttr {
-        ino: INodeNo(ino),
-        size: 0,
-        blocks: 0,
-        atime: UNIX_EPOCH,
-        mtime: UNIX_EPOCH,
-        ctime: UNIX_EPOCH,
-        crtime: UNIX_EPOCH,
-        kind: FileType::RegularFile,
-        perm: 0o644,
-        nlink: 1,
-        uid: 0,
-        gid: 0,
-        rdev: 0,
-        blksize: 4096,
-        flags: 0,
-    }
+    FileAttr::new(INodeNo(ino), FileType::RegularFile, 0o644)
 }
 
 /// The names of a listing without attributes.

@@ -61,6 +61,20 @@ impl Config {
         Ok(())
     }
 
+    /// How many read requests, unless there can be none or not so many.
+    pub(crate) fn readers(&self) -> io::Result<usize> {
+        let readers = self.n_threads.unwrap_or(1);
+        let refused = |kind, why: &str| Err(io::Error::new(kind, why));
+        match readers {
+            0 => refused(io::ErrorKind::InvalidInput, "n_threads is 0: none to serve"),
+            2.. if !cfg!(target_os = "linux") => refused(
+                io::ErrorKind::Unsupported,
+                "n_threads beyond 1 is supported on Linux alone",
+            ),
+            _ => Ok(readers),
+        }
+    }
+
     pub(crate) fn wants_auto_unmount(&self) -> bool {
         self.mount_options.contains(&MountOption::AutoUnmount)
     }

@@ -64,17 +64,7 @@ thread_local! {
 
 /// The other workers' ports: the same descriptor again, or one each.
 fn ports(port: &Arc<Port>, config: &Config) -> io::Result<Vec<Arc<Port>>> {
-    let n_threads = config.n_threads.unwrap_or(1);
-    if n_threads == 0 {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "n_threads is 0: none to serve"));
-    }
-    if n_threads > 1 && !cfg!(target_os = "linux") {
-        return Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "n_threads beyond 1 is supported on Linux alone",
-        ));
-    }
-    (1..n_threads)
+    (1..config.readers()?)
         .map(|_| Ok(if config.clone_fd { Arc::new(port.duplicate()?) } else { port.clone() }))
         .collect()
 }

@@ -1,7 +1,6 @@
 //! The filesystem on async-fuser's raw asynchronous face.
 
 use std::io;
-use std::time::UNIX_EPOCH;
 
 use async_fuser::lib_async::{
     AsyncFilesystem, AsyncSessionBuilder, Attr, Created, Data, Entry, Listing, Opened, Result,
@@ -118,21 +117,6 @@ impl AsyncFilesystem for Served {
 }
 
 pub(super) fn attr(ino: u64) -> FileAttr {
-    FileAttr {
-        ino: INodeNo(ino),
-        size: tree::size(ino),
-        blocks: 0,
-        atime: UNIX_EPOCH,
-        mtime: UNIX_EPOCH,
-        ctime: UNIX_EPOCH,
-        crtime: UNIX_EPOCH,
-        kind: if tree::is_directory(ino) { FileType::Directory } else { FileType::RegularFile },
-        perm: PERM,
-        nlink: 1,
-        uid: 0,
-        gid: 0,
-        rdev: 0,
-        blksize: 4096,
-        flags: 0,
-    }
+    let kind = if tree::is_directory(ino) { FileType::Directory } else { FileType::RegularFile };
+    FileAttr { size: tree::size(ino), ..FileAttr::new(INodeNo(ino), kind, PERM) }
 }
