@@ -22,6 +22,8 @@ fn what_is_ready_is_answered_in_order_and_without_a_task() {
             Box::pin(async move { at_once(&op) })
         });
         let (kernel, session) = begin(stage, builder(filesystem));
+        // Its reader is there when it answers; no method knows this opcode.
+        assert_eq!(kernel.ask(4711, READY, &[]).error, libc::ENOSYS);
         // What began the session may not have been put away yet.
         let alive = || stage.handle.metrics().num_alive_tasks();
         tests::eventually(LIMIT, "nothing else is left", || alive() == TASKS);
