@@ -9,13 +9,13 @@ use crate::reply::{self, Raw};
 use crate::transport::Port;
 
 macro_rules! sync_arms {
-    ($($(#[$cfg:meta])* $op:ident [$($code:tt)*] $method:ident $(via $sync:ident)?
+    ($($op:ident [$($code:tt)*] $method:ident $(via $sync:ident)?
         ($($arg:ident $(as $made:ident)?),*) $(-> $answer:ident)?;)*) => {
         /// Calls the method for `operation`, which answers by way of `port`, now or later.
         #[inline]
         pub(crate) fn dispatch<F: Filesystem>(fs: &F, operation: &Operation<'_>, port: &Arc<Port>) {
             match operation {
-                $($(#[$cfg])* Operation::$op(op) => {
+                $(Operation::$op(op) => {
                     let &op::$op { req, $($arg,)* .. } = op;
                     $($(let $arg = $made::new($arg, port);)?)*
                     sync_arms!(@call fs, $method $($sync)?, (req, $($arg,)*

@@ -1,8 +1,12 @@
 //! The seam between the engine and whatever serves operations: the table, read once more.
 
 use std::io;
+use std::pin::Pin;
+use std::task::{self, Context};
 
-use crate::answer::{Opened, Statfs};
+use pin_project_lite::pin_project;
+
+use crate::answer::{self, Opened, Statfs};
 use crate::async_filesystem::{AsyncFilesystem, Result};
 use crate::op::{Operation, Operations, for_each_operation};
 use crate::outcome::Reply;
@@ -69,7 +73,7 @@ pub trait Serve: Send + Sync + 'static {
 }
 
 macro_rules! async_arms {
-    ($($(#[$cfg:meta])* $op:ident [$($code:tt)*] $method:ident $(via $sync:ident)? ($($arg:tt)*)
+    ($($op:ident [$($code:tt)*] $method:ident $(via $sync:ident)? ($($arg:tt)*)
         $(-> $answer:ident)?;)*) => {
         impl<F: AsyncFilesystem> Serve for F {
             const OPERATIONS: Operations = <F as AsyncFilesystem>::OPERATIONS;
@@ -83,21 +87,53 @@ macro_rules! async_arms {
             }
 
             #[inline]
-            async fn serve<'a>(&'a self, operation: Operation<'a>) -> Result<Reply<'a>> {
-                Ok(match operation {
-                    $($(#[$cfg])* Operation::$op(op) => {
-                        async_arms!(@answer self.$method(op).await $(, $answer)?)
-                    })*
-                })
+            fn serve<'a>(
+                &'a self,
+                operation: Operation<'a>,
+            ) -> impl Future<Output = Result<Reply<'a>>> + Send {
+                match operation {
+                    $(Operation::$op(op) => Call::$op { call: self.$method(op) },)*
+                }
             }
 
             fn destroy(&mut self) -> impl Future<Output = ()> + Send {
                 AsyncFilesystem::destroy(self)
             }
         }
+
+        pin_project! {
+            /// The future of whichever method serves an operation. An `async` block would keep the
+            /// operation beside it, which is larger than most.
+            #[project = Pinned]
+            enum Call<$($op),*> {
+                $($op { #[pin] call: $op },)*
+            }
+        }
+
+        impl<'a, $($op),*> Future for Call<$($op),*>
+        where
+            $($op: Future<Output = async_arms!(@type 'a $($answer)?)>,)*
+        {
+            type Output = Result<Reply<'a>>;
+
+            #[inline]
+            fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> task::Poll<Self::Output> {
+                match self.project() {
+                    $(Pinned::$op { call } => call.poll(cx).map(|result| {
+                        async_arms!(@answer result $(, $answer)?)
+                    }),)*
+                }
+            }
+        }
     };
-    (@answer $call:expr, $answer:ident) => { Reply::$answer($call?) };
-    (@answer $call:expr) => { Reply::Empty($call) };
+    (@answer $result:expr, $answer:ident) => { $result.map(Reply::$answer) };
+    (@answer $result:expr) => { Ok(Reply::Empty($result)) };
+    (@type $lifetime:lifetime Data) => { Result<answer::Data<$lifetime>> };
+    (@type $lifetime:lifetime Xattr) => { Result<answer::Xattr<$lifetime>> };
+    (@type $lifetime:lifetime Ioctl) => { Result<answer::Ioctl<$lifetime>> };
+    (@type $lifetime:lifetime Empty) => { Result<()> };
+    (@type $lifetime:lifetime $answer:ident) => { Result<answer::$answer> };
+    (@type $lifetime:lifetime) => { () };
 }
 for_each_operation!(async_arms);
 

@@ -109,12 +109,12 @@ const KNOWN: &[(&str, &str, &[&str], &str)] = async_fuser_macros::__operations!(
 fn the_macro_knows_the_operations_of_the_table() {
     let mut table: Vec<(&str, &str, &[&str])> = Vec::new();
     macro_rules! rows {
-        ($($(#[$cfg:meta])* $op:ident [$($code:tt)*] $method:ident $(via $sync:ident)?
+        ($($op:ident [$($code:tt)*] $method:ident $(via $sync:ident)?
             ($($arg:tt)*) $(-> $answer:ident)?;)*) => { $(
             table.push((stringify!($method), stringify!($op), op::$op::FIELDS));
         )* };
     }
-    op::for_each_operation!(rows);
+    op::for_each_operation_anywhere!(rows);
     for (of_macro, of_table) in iter::zip(KNOWN, &table) {
         assert_eq!((of_macro.0, of_macro.1), (of_table.0, of_table.1));
         let sorted = |fields: &[&str]| {

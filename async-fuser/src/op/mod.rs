@@ -30,7 +30,7 @@ pub use set::Operations;
 pub(crate) use set::row;
 pub use xattr::*;
 
-pub(crate) use table::for_each_operation;
+pub(crate) use table::{for_each_operation, for_each_operation_anywhere, rows};
 
 use std::fmt;
 
@@ -93,7 +93,7 @@ macro_rules! operations {
 use operations;
 
 macro_rules! opcodes {
-    ($($(#[$cfg:meta])* $op:ident [$($code:ident = $number:literal since $since:literal),+]
+    ($($op:ident [$($code:ident = $number:literal since $since:literal),+]
         $method:ident $(via $sync:ident)? ($($arg:tt)*) $(-> $answer:ident)?;)*) => {
         opcodes!(@names OPERATIONS $($($code = $number since $since)+)*);
     };
@@ -111,11 +111,11 @@ macro_rules! opcodes {
         }
     };
 }
-for_each_operation!(opcodes);
+for_each_operation_anywhere!(opcodes);
 for_each_control!(opcodes);
 
 macro_rules! operation {
-    ($($(#[$cfg:meta])* $op:ident [$($code:ident = $number:literal since $since:literal),+]
+    ($($op:ident [$($code:ident = $number:literal since $since:literal),+]
         $method:ident $(via $sync:ident)? ($($arg:tt)*) $(-> $answer:ident)?;)*) => {
         /// One decoded operation.
         ///
@@ -129,7 +129,6 @@ macro_rules! operation {
         #[derive(Clone, Copy, Debug)]
         #[non_exhaustive]
         pub enum Operation<'a> { $(
-            $(#[$cfg])*
             #[doc = concat!("See [`", stringify!($op), "`].")]
             $op($op<'a>),
         )* }
@@ -138,26 +137,26 @@ macro_rules! operation {
             /// Decodes a request.
             pub fn decode(args: Args<'a>) -> Result<Self, DecodeError> {
                 Ok(match Opcode(args.req().opcode()) {
-                    $($(#[$cfg])* $(Opcode::$code)|+ => Self::$op(Decode::decode(args)?),)*
+                    $($(Opcode::$code)|+ => Self::$op(Decode::decode(args)?),)*
                     _ => return Err(DecodeError::Unknown),
                 })
             }
 
             /// Who asks.
             pub fn req(&self) -> &'a Request {
-                match self { $($(#[$cfg])* Self::$op(op) => op.req,)* }
+                match self { $(Self::$op(op) => op.req,)* }
             }
 
             /// How many bytes of data the caller has room for; `u32::MAX` where it does not say.
             #[cfg(feature = "async")]
             #[inline]
             pub(crate) fn room(&self) -> u32 {
-                match self { $($(#[$cfg])* Self::$op(op) => op.room(),)* }
+                match self { $(Self::$op(op) => op.room(),)* }
             }
 
             /// The name of the method that serves it.
             pub fn method(&self) -> &'static str {
-                match self { $($(#[$cfg])* Self::$op(_) => stringify!($method),)* }
+                match self { $(Self::$op(_) => stringify!($method),)* }
             }
         }
     };

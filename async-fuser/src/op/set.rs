@@ -22,19 +22,19 @@ pub struct Operations {
 }
 
 macro_rules! methods {
-    ($($(#[$cfg:meta])* $op:ident [$($code:tt)*] $method:ident $(via $sync:ident)? ($($arg:tt)*)
+    ($($op:ident [$($code:tt)*] $method:ident $(via $sync:ident)? ($($arg:tt)*)
         $(-> $answer:ident)?;)*) => {
         /// Every method, in the order of the table.
-        const METHODS: &[&str] = &[$($(#[$cfg])* stringify!($method),)*];
+        const METHODS: &[&str] = &[$(stringify!($method),)*];
 
         /// The number of each row.
-        enum Row { $($(#[$cfg])* $op,)* }
+        enum Row { $($op,)* }
 
         impl Operation<'_> {
             /// The operation's row in the table.
             #[inline]
             pub(crate) fn row(&self) -> usize {
-                match self { $($(#[$cfg])* Self::$op(_) => Row::$op as usize,)* }
+                match self { $(Self::$op(_) => Row::$op as usize,)* }
             }
         }
     };
@@ -94,6 +94,7 @@ impl Operations {
     }
 
     /// Whether it was made by name, and so says what to ask the kernel for.
+    #[cfg_attr(target_os = "macos", allow(dead_code, reason = "it has nothing to ask for"))]
     pub(crate) fn is_named(self) -> bool {
         self.named
     }

@@ -16,8 +16,28 @@
 ///
 /// To add an operation, add its row: the compiler then asks for the struct with its decoding, and
 /// for the methods.
+#[cfg(not(target_os = "macos"))]
 macro_rules! for_each_operation {
-    ($then:ident) => { $then! {
+    ($then:ident) => {
+        crate::op::rows! { $then }
+    };
+}
+
+/// As [`for_each_operation`], with those that other systems have.
+macro_rules! for_each_operation_anywhere {
+    ($then:ident) => {
+        crate::op::rows! { $then
+            Setvolname  [SETVOLNAME = 61 since 0]   setvolname(name) -> Empty;
+            Getxtimes   [GETXTIMES = 62 since 0]    getxtimes(ino) -> XTimes;
+            Exchange    [EXCHANGE = 63 since 0]
+                exchange(parent, name, newparent, newname, options) -> Empty;
+        }
+    };
+}
+
+/// The rows of every system, and `$more`.
+macro_rules! rows {
+    ($then:ident $($more:tt)*) => { $then! {
         Lookup      [LOOKUP = 1 since 0]        lookup(parent, name) -> Entry;
         Forget      [FORGET = 2 since 0]        forget(ino, nlookup);
         BatchForget [BATCH_FORGET = 42 since 16] batch_forget(nodes);
@@ -75,16 +95,14 @@ macro_rules! for_each_operation {
             copy_file_range(ino_in, fh_in, offset_in, ino_out, fh_out, offset_out, len, flags)
                 -> Written;
         Syncfs      [SYNCFS = 50 since 34]      syncfs(ino) -> Empty;
-        #[cfg(target_os = "macos")]
-        Setvolname  [SETVOLNAME = 61 since 0]   setvolname(name) -> Empty;
-        #[cfg(target_os = "macos")]
-        Getxtimes   [GETXTIMES = 62 since 0]    getxtimes(ino) -> XTimes;
-        #[cfg(target_os = "macos")]
-        Exchange    [EXCHANGE = 63 since 0]
-            exchange(parent, name, newparent, newname, options) -> Empty;
+        $($more)*
     } };
 }
+#[cfg(not(target_os = "macos"))]
 pub(crate) use for_each_operation;
+#[cfg(target_os = "macos")]
+pub(crate) use for_each_operation_anywhere as for_each_operation;
+pub(crate) use {for_each_operation_anywhere, rows};
 
 /// Hands every message that is the session's own business to `$then!`: a filesystem has no method
 /// for these.
