@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
 use tokio::sync::Notify;
 
@@ -255,6 +256,6 @@ pub(super) fn clock() -> u64 {
     const CLOCK: ClockId = ClockId::CLOCK_MONOTONIC_COARSE;
     #[cfg(not(target_os = "linux"))]
     const CLOCK: ClockId = ClockId::CLOCK_MONOTONIC;
-    let now = clock_gettime(CLOCK).map(Duration::from).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).max(1)
+    let now = clock_gettime(CLOCK).unwrap_or(TimeSpec::new(0, 0));
+    (now.tv_sec() as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec() as u64).max(1)
 }

@@ -152,6 +152,11 @@ impl Hub {
         }
     }
 
+    /// How many requests wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// Whether another request may be read.
     #[inline]
     pub(super) fn has_room(&self) -> bool {

@@ -17,11 +17,10 @@ use crate::transport::Buffer;
 /// What a leader needs. It is used again by another, when the request it waited with is served.
 pub(super) struct Kit<S: Serve> {
     reader: Arc<Reader<S>>,
-    /// Read into by the leader. With a large request in it, it stays with that.
-    buffer: Option<Buffer>,
+    /// Its buffer is read into by the leader. With a large request in it, it stays with that.
+    serving: Serving,
     /// A copy of a small request, so that one that waits holds no more than it needs.
     small: Vec<u64>,
-    flight: Option<Arc<Flight>>,
     // Dropped last.
     _present: Present,
 }
@@ -37,15 +36,24 @@ pub(super) enum Led<S: Serve> {
 impl<S: Serve> Kit<S> {
     pub(super) fn new(reader: Arc<Reader<S>>) -> Self {
         let present = Present::new(&reader.engine.hub);
-        Self { reader, buffer: None, small: Vec::new(), flight: None, _present: present }
+        Self { reader, serving: Serving::default(), small: Vec::new(), _present: present }
     }
 
-    pub(super) fn with_buffer(self, buffer: Buffer) -> Self {
-        Self { buffer: Some(buffer), ..self }
+    pub(super) fn with_buffer(mut self, buffer: Buffer) -> Self {
+        self.serving.buffer = Some(buffer);
+        self
     }
 
     pub(super) fn take_buffer(&mut self) -> Option<Buffer> {
-        self.buffer.take()
+        self.serving.buffer.take()
+    }
+
+    /// The request has been answered.
+    #[inline]
+    fn land(&self) {
+        if let Some(flight) = &self.serving.flight {
+            flight.land();
+        }
     }
 }
 
@@ -53,52 +61,47 @@ impl<S: Serve> Kit<S> {
 const SMALL: usize = 8192;
 
 /// Reads requests and serves them, until one has been served that had to wait.
-pub(super) async fn lead<S: Serve>(mut kit: Kit<S>) -> Led<S> {
-    let Some(mut buffer) = kit.buffer.take() else {
-        return Led::Over(Err(io::Error::other("a reader without a buffer")));
-    };
-    loop {
-        let len = match kit.reader.next(&mut buffer).await {
-            Ok(Some(len)) => len,
-            Ok(None) => return Led::Over(Ok(())),
-            Err(error) => return Led::Over(Err(error)),
-        };
-        // A small request leaves the buffer to whoever leads next.
-        let (spare, held) = if len <= SMALL { (Some(buffer), None) } else { (None, Some(buffer)) };
-        if let Some(buffer) = &spare {
-            copy(&buffer.as_bytes()[..len], &mut kit.small);
-        }
-        let request = held.as_ref().map_or(kit.small.as_bytes(), Buffer::as_bytes);
-        let Some(request) = request.get(..len) else { return Led::Over(Ok(())) };
-        let mut serving = Serving {
-            flight: Some(own_flight(kit.flight.take(), &kit.reader)),
-            spare,
-            has_waited: false,
-        };
-        serve_request(&kit.reader, request, &mut serving).await;
-        if kit.reader.port.shared().has_abandoned() {
-            // What is made up is a request of its own.
-            if let Some(flight) = &serving.flight {
-                flight.land();
+#[expect(clippy::manual_async_fn, reason = "what an `async fn` takes it keeps twice")]
+pub(super) fn lead<S: Serve>(mut kit: Kit<S>) -> impl Future<Output = Led<S>> + Send {
+    async move {
+        kit.serving.has_waited = false;
+        loop {
+            let Some(buffer) = &mut kit.serving.buffer else {
+                return Led::Over(Err(io::Error::other("a reader without a buffer")));
+            };
+            let len = match kit.reader.next(buffer).await {
+                Ok(Some(len)) => len,
+                Ok(None) => return Led::Over(Ok(())),
+                Err(error) => return Led::Over(Err(error)),
+            };
+            let large;
+            // A small request leaves the buffer to whoever leads next.
+            let request = if len <= SMALL {
+                copy(&buffer.as_bytes()[..len], &mut kit.small);
+                large = None;
+                kit.small.as_bytes()
+            } else {
+                large = kit.serving.buffer.take();
+                large.as_ref().map_or(&[][..], Buffer::as_bytes)
+            };
+            let Some(request) = request.get(..len) else { return Led::Over(Ok(())) };
+            own_flight(&mut kit.serving.flight, &kit.reader);
+            serve_request(&kit.reader, request, &mut kit.serving).await;
+            if kit.reader.port.shared().has_abandoned() {
+                // What is made up is a request of its own.
+                kit.land();
+                own_flight(&mut kit.serving.flight, &kit.reader);
+                undo_abandoned(&kit.reader, &mut kit.serving).await;
             }
-            serving.flight = Some(own_flight(serving.flight.take(), &kit.reader));
-            undo_abandoned(&kit.reader, &mut serving).await;
+            kit.land();
+            if large.is_some() {
+                kit.serving.buffer = large;
+            }
+            if kit.serving.has_waited {
+                return Led::Served(kit);
+            }
+            kit.reader.share().await;
         }
-        let Serving { flight, spare, has_waited } = serving;
-        if let Some(flight) = &flight {
-            flight.land();
-        }
-        kit.flight = flight;
-        let kept = spare.or(held);
-        if has_waited {
-            kit.buffer = kept;
-            return Led::Served(kit);
-        }
-        match kept {
-            Some(kept) => buffer = kept,
-            None => return Led::Over(Err(io::Error::other("a reader has lost its buffer"))),
-        }
-        kit.reader.share().await;
     }
 }
 
@@ -111,16 +114,13 @@ fn copy(request: &[u8], small: &mut Vec<u64>) {
     small.as_mut_bytes()[..request.len()].copy_from_slice(request);
 }
 
-/// A flight that nobody else has: this one, if nobody kept it.
+/// Has the next request be on a flight that nobody else has: this one, if nobody kept it.
 #[inline]
-fn own_flight<S: Serve>(flight: Option<Arc<Flight>>, reader: &Reader<S>) -> Arc<Flight> {
+fn own_flight<S: Serve>(flight: &mut Option<Arc<Flight>>, reader: &Reader<S>) {
     match flight {
-        Some(flight) if Arc::strong_count(&flight) == 1 => {
-            // Whoever else had it did so before.
-            fence(Ordering::Acquire);
-            flight
-        }
-        _ => new_flight(reader),
+        // Whoever else had it did so before.
+        Some(flight) if Arc::strong_count(flight) == 1 => fence(Ordering::Acquire),
+        _ => *flight = Some(new_flight(reader)),
     }
 }
 

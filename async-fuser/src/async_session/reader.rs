@@ -107,24 +107,29 @@ where
         }
         if seat.future.is_some() {
             reader.engine.hub.runtime.spawn(finish(seat, reader.clone(), spare.clone()));
+            // What waits is to get its turn too, before all that the kernel has has been read.
+            reader.share().await;
         }
     }
 }
 
 /// Serves a request that waits to its end.
-async fn finish<S: Serve, F>(
+#[expect(clippy::manual_async_fn, reason = "what an `async fn` takes it keeps twice")]
+fn finish<S: Serve, F>(
     mut seat: Seat<S, F>,
     reader: Arc<Reader<S>>,
     spare: Arc<Spare<Seat<S, F>>>,
-) where
-    F: Future<Output = Led<S>>,
+) -> impl Future<Output = ()> + Send
+where
+    F: Future<Output = Led<S>> + Send,
 {
-    poll_fn(|cx| seat.poll(cx)).await;
-    if let Some(buffer) = seat.kit.as_mut().and_then(Kit::take_buffer) {
-        reader.give_back(buffer);
+    async move {
+        poll_fn(|cx| seat.poll(cx)).await;
+        if let Some(buffer) = seat.kit.as_mut().and_then(Kit::take_buffer) {
+            reader.give_back(buffer);
+        }
+        spare.give(seat, reader.engine.hub.waiting());
     }
-    drop(reader);
-    spare.give(seat);
 }
 
 /// A place for a leader, and what it needs beside its request. Both are used again.
@@ -322,10 +327,11 @@ impl<T> Spare<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
-    fn give(&self, one: T) {
+    /// Keeps it, if there are fewer than are in use: as many more may come at once.
+    fn give(&self, one: T, in_use: usize) {
         const KEPT: usize = 1024;
         let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < KEPT {
+        if spare.len() < in_use.max(KEPT) {
             spare.push(one);
         }
     }

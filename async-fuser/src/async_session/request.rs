@@ -1,6 +1,5 @@
 //! One request, from its bytes to its answer.
 
-use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -19,34 +18,72 @@ use crate::outcome::Reply;
 use crate::serve::{Serve, left_out};
 use crate::session::incoming::{Incoming, arguments, control, incoming, panic_message, refuse};
 use crate::transport::{Abandoned, Buffer, Port};
-use crate::types::Errno;
+use crate::types::{Errno, Request};
 
-/// A request that is being served.
+/// What a leader lends to the request that it serves.
+#[derive(Default)]
 pub(super) struct Serving {
     /// Taken only while the method is polled.
     pub(super) flight: Option<Arc<Flight>>,
     /// The buffer for whoever leads next, if the request is not in it.
-    pub(super) spare: Option<Buffer>,
+    pub(super) buffer: Option<Buffer>,
     /// Whether it has become a task.
     pub(super) has_waited: bool,
 }
 
 /// Serves a request. Whatever happens, it is answered, or it is one that never is.
+#[expect(clippy::manual_async_fn, reason = "what an `async fn` takes it keeps twice")]
 #[inline]
-pub(super) async fn serve_request<S: Serve>(
-    reader: &Reader<S>,
-    request: &[u8],
-    serving: &mut Serving,
-) {
+pub(super) fn serve_request<'r, S: Serve>(
+    reader: &'r Reader<S>,
+    request: &'r [u8],
+    serving: &'r mut Serving,
+) -> impl Future<Output = ()> + Send + use<'r, S> {
+    async move {
+        let Some(Begun { req, operation, traits, duty }) = begin(reader, request, serving) else {
+            return;
+        };
+        let mut duty = Some(duty);
+        let ended = {
+            let call = pin!(reader.engine.fs.serve(operation));
+            Method { reader, serving, req, call, duty: &mut duty, traits, wait: None }.await
+        };
+        // What is cut short has been dropped by now.
+        if let (Err(errno), Some(duty)) = (ended, duty) {
+            duty.error(errno);
+        }
+    }
+}
+
+/// A request that a method is to serve.
+struct Begun<'r> {
+    req: &'r Request,
+    operation: Operation<'r>,
+    traits: Traits,
+    duty: Duty<&'r Port>,
+}
+
+/// What comes before the method, if there is one for it.
+// Not in the future, which would keep all that is borrowed here.
+#[inline]
+fn begin<'r, S: Serve>(
+    reader: &'r Reader<S>,
+    request: &'r [u8],
+    serving: &Serving,
+) -> Option<Begun<'r>> {
     let Reader { engine, port, .. } = reader;
-    let Some(args) = arguments(request, engine.agreed.dialect) else { return };
+    let args = arguments(request, engine.agreed.dialect)?;
     let req = args.req();
     let operation = match incoming(args, request.len(), engine.acl) {
         Incoming::Serve(operation) => operation,
         Incoming::Control(args) => {
-            return control(args, port, |_, unique| engine.hub.interrupt(unique.0));
+            control(args, port, |_, unique| engine.hub.interrupt(unique.0));
+            return None;
         }
-        Incoming::Refuse(errno) => return refuse(port, req, errno),
+        Incoming::Refuse(errno) => {
+            refuse(port, req, errno);
+            return None;
+        }
     };
     if let Some(flight) = &serving.flight {
         flight.begin(req);
@@ -56,20 +93,10 @@ pub(super) async fn serve_request<S: Serve>(
     let room = operation.room();
     let duty = if is_heard { Duty::new(req, room, &**port) } else { Duty::unheard(req) };
     if !S::OPERATIONS.has(&operation) {
-        return answer(duty, left_out(&operation));
+        answer(duty, left_out(&operation));
+        return None;
     }
-    let mut duty = Some(duty);
-    let traits = Traits::of(&operation);
-    let result = guarded(reader, serving, traits, &mut duty, engine.fs.serve(operation)).await;
-    match duty {
-        Some(duty) => answer(duty, result),
-        // The caller has been told that it takes too long; what was opened or made is nobody's.
-        None => {
-            if let Ok(reply) = result {
-                reply.send(Duty::late(req, room, &**port));
-            }
-        }
-    }
+    Some(Begun { req, traits: Traits::of(&operation, room), operation, duty })
 }
 
 #[inline]
@@ -80,107 +107,158 @@ fn answer(duty: Duty<&Port>, result: Result<Reply<'_>, Errno>) {
     }
 }
 
-/// Runs a method: catches its panics, drops it when it is interrupted and may be, and minds its
-/// deadline.
-#[inline]
-async fn guarded<'a, S: Serve>(
-    reader: &Reader<S>,
-    serving: &mut Serving,
+/// A method at work, to its answer, or to the error that cuts it short: its panics are caught, it
+/// is dropped when it is interrupted and may be, and its deadline is minded.
+struct Method<'m, 'r, S: Serve, C> {
+    reader: &'r Reader<S>,
+    serving: &'m mut Serving,
+    req: &'r Request,
+    call: Pin<&'m mut C>,
+    /// Taken by the answer.
+    duty: &'m mut Option<Duty<&'r Port>>,
     traits: Traits,
-    duty: &mut Option<Duty<&Port>>,
-    call: impl Future<Output = Result<Reply<'a>, Errno>>,
-) -> Result<Reply<'a>, Errno> {
-    let mut call = pin!(call);
-    let mut waiting = None::<Waiting>;
-    let mut timer = pin!(None::<Sleep>);
-    poll_fn(|cx| {
+    wait: Option<Wait>,
+}
+
+/// What a method has that is not ready at once.
+struct Wait {
+    _waiting: Waiting,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<'a, S, C> Future for Method<'_, '_, S, C>
+where
+    S: Serve,
+    C: Future<Output = Result<Reply<'a>, Errno>>,
+{
+    type Output = Result<(), Errno>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
         // Nobody needs to wake it before it has become a task, which polls it once more.
         let mut nobody = Context::from_waker(Waker::noop());
-        let cx = if serving.has_waited { cx } else { &mut nobody };
-        if let (Some(_), Some(flight)) = (&waiting, &serving.flight) {
-            flight.wake_by(cx.waker());
-            if let Some(errno) = cancelled(flight, traits) {
-                return Poll::Ready(Err(errno));
-            }
-            if is_over(&mut timer, cx) {
-                timer.set(None);
-                log::warn!("{} has not ended in time", traits.method());
-                // From now on nobody waits for it, and it may be dropped as soon as it allows that.
-                flight.interrupt();
-                if may_be_torn(flight, traits) {
-                    return Poll::Ready(Err(Errno::ETIMEDOUT));
-                }
-                // It goes on, as it must; but nobody is to wait for it any longer.
-                if let Some(duty) = duty.take() {
-                    duty.error(Errno::ETIMEDOUT);
-                }
-            }
+        let cx = if this.serving.has_waited { cx } else { &mut nobody };
+        if this.wait.is_some() {
+            this.go_on(cx)?;
         }
+        match this.poll_call(cx) {
+            Poll::Ready(result) => Poll::Ready(result),
+            Poll::Pending => this.wait(cx),
+        }
+    }
+}
+
+impl<'a, S, C> Method<'_, '_, S, C>
+where
+    S: Serve,
+    C: Future<Output = Result<Reply<'a>, Errno>>,
+{
+    /// Polls the method, and answers with what it comes to.
+    #[inline]
+    fn poll_call(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Errno>> {
+        let Self { reader, serving, req, call, duty, traits, .. } = self;
         let polled = as_current(&mut serving.flight, || {
-            catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx)))
+            catch_unwind(AssertUnwindSafe(|| {
+                call.as_mut().poll(cx).map(|result| match duty.take() {
+                    Some(duty) => answer(duty, result),
+                    // The caller has been told that it takes too long; what was opened or made is
+                    // nobody's.
+                    None => {
+                        if let Ok(reply) = result {
+                            reply.send(Duty::late(req, traits.room, &*reader.port));
+                        }
+                    }
+                })
+            }))
         });
         match polled {
-            Ok(Poll::Ready(result)) => Poll::Ready(result),
-            Ok(Poll::Pending) => {
-                let Some(flight) = &serving.flight else { return Poll::Ready(Err(Errno::EIO)) };
-                if waiting.is_none() {
-                    waiting = Some(flight.wait(traits.weight));
-                    if let Some(limit) = reader.engine.hub.limits.deadlines[traits.row] {
-                        timer.set(Some(sleep(limit)));
-                    }
-                    // Of a task that was one before, the waker and the timer are still to be set.
-                    cx.waker().wake_by_ref();
-                }
-                // It has left a shield just now, or entered what is interruptible, or the interrupt
-                // was here before it.
-                if let Some(errno) = cancelled(flight, traits) {
-                    return Poll::Ready(Err(errno));
-                }
-                if !serving.has_waited {
-                    serving.has_waited = true;
-                    reader.hand_over(serving.spare.take());
-                }
-                Poll::Pending
-            }
+            Ok(polled) => polled.map(Ok),
             Err(panic) => {
                 log::error!("{} panicked: {}", traits.method(), panic_message(&*panic));
                 Poll::Ready(Err(Errno::EIO))
             }
         }
-    })
-    .await
+    }
+
+    /// The method is not ready: it becomes a task, if it is none yet.
+    #[cold]
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Errno>> {
+        let Some(flight) = &self.serving.flight else { return Poll::Ready(Err(Errno::EIO)) };
+        if self.wait.is_none() {
+            let limit = self.reader.engine.hub.limits.deadlines[self.traits.row];
+            self.wait = Some(Wait {
+                _waiting: flight.wait(self.traits.weight(self.req)),
+                timer: limit.map(|limit| Box::pin(sleep(limit))),
+            });
+            // Of a task that was one before, the waker and the timer are still to be set.
+            cx.waker().wake_by_ref();
+        }
+        // It has left a shield just now, or entered what is interruptible, or the interrupt was
+        // here before it.
+        if let Some(errno) = cancelled(flight, self.traits) {
+            return Poll::Ready(Err(errno));
+        }
+        if !self.serving.has_waited {
+            self.serving.has_waited = true;
+            self.reader.hand_over(self.serving.buffer.take());
+        }
+        Poll::Pending
+    }
+
+    /// Looks at what there is beside the method while it waits.
+    fn go_on(&mut self, cx: &mut Context<'_>) -> Result<(), Errno> {
+        let (Some(wait), Some(flight)) = (&mut self.wait, &self.serving.flight) else {
+            return Ok(());
+        };
+        flight.wake_by(cx.waker());
+        if let Some(errno) = cancelled(flight, self.traits) {
+            return Err(errno);
+        }
+        if wait.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready()) {
+            wait.timer = None;
+            log::warn!("{} has not ended in time", self.traits.method());
+            // From now on nobody waits for it, and it may be dropped as soon as it allows that.
+            flight.interrupt();
+            if may_be_torn(flight, self.traits) {
+                return Err(Errno::ETIMEDOUT);
+            }
+            // It goes on, as it must; but nobody is to wait for it any longer.
+            if let Some(duty) = self.duty.take() {
+                duty.error(Errno::ETIMEDOUT);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What of an operation is needed while its method runs.
 #[derive(Clone, Copy)]
 struct Traits {
     row: usize,
+    /// See [`Operation::room`].
+    room: u32,
     changes_nothing: bool,
-    /// How many bytes the request takes until it is answered.
-    weight: usize,
 }
 
 impl Traits {
     #[inline]
-    fn of(operation: &Operation<'_>) -> Self {
-        let answer = match operation.room() {
-            u32::MAX => 0,
-            room => room,
-        };
-        Self {
-            row: operation.row(),
-            changes_nothing: changes_nothing(operation),
-            weight: operation.req().len() as usize + answer as usize,
-        }
+    fn of(operation: &Operation<'_>, room: u32) -> Self {
+        Self { row: operation.row(), room, changes_nothing: changes_nothing(operation) }
     }
 
     fn method(self) -> &'static str {
         Operations::method(self.row)
     }
-}
 
-fn is_over(timer: &mut Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> bool {
-    timer.as_mut().as_pin_mut().is_some_and(|timer| timer.poll(cx).is_ready())
+    /// How many bytes the request takes until it is answered.
+    fn weight(self, req: &Request) -> usize {
+        let answer = match self.room {
+            u32::MAX => 0,
+            room => room,
+        };
+        req.len() as usize + answer as usize
+    }
 }
 
 /// What a method is dropped with now, if it is.

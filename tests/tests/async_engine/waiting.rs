@@ -1,5 +1,6 @@
 //! What is ready is answered in place, what waits lets others pass.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -226,4 +227,29 @@ fn what_waits_gets_its_turn_in_a_stream_of_requests() {
         assert_eq!(watch.left(), 2000);
         end(stage, kernel, session);
     });
+}
+
+/// However many requests have come meanwhile, those that wait go on between them.
+#[test]
+fn what_waits_gets_its_turn_before_all_has_been_read() {
+    const REQUESTS: usize = 2000;
+    // What is read in one go, and as much again that is not done yet.
+    const MOST: usize = 2 * 129;
+    let stage = Stage::new(Flavor::CurrentThread);
+    let (filesystem, watch) = does(|watch, op| {
+        Box::pin(async move {
+            let inside = watch.enter();
+            tokio::task::yield_now().await;
+            inside.leave();
+            at_once(&op)
+        })
+    });
+    let (kernel, session) = prepare(&stage, builder(filesystem));
+    let sent: HashSet<_> = (0..REQUESTS).map(|_| kernel.send(GETATTR, LATER, &[0; 16])).collect();
+    let session = session.spawn();
+    let answered: HashSet<_> = sent.iter().map(|_| kernel.receive().unique).collect();
+    assert_eq!(answered, sent);
+    assert!(watch.peak() <= MOST, "{} were read before the first was done", watch.peak());
+    end(&stage, kernel, session);
+    stage.close();
 }
