@@ -11,6 +11,7 @@ use crate::op::Opcode;
 use crate::transport::{Abandoned, Port};
 use crate::types::{Errno, FileAttr, FileHandle, FopenFlags, Generation, INodeNo, Request};
 use crate::wire::Message;
+use crate::wire::dirents::looked_up;
 
 /// The duty to answer one request.
 ///
@@ -80,17 +81,36 @@ impl<P: Deref<Target = Port>> Duty<P> {
     /// Answers with `data` behind `fixed`, unless it is more than there is room for.
     #[inline]
     pub(crate) fn data(self, fixed: &[u8], data: &[u8]) {
-        if data.len() > self.room as usize {
+        if self.has_room(data.len()) {
+            self.parts([fixed, data, &[]]);
+        } else {
+            self.error(Errno::EIO);
+        }
+    }
+
+    fn has_room(&self, len: usize) -> bool {
+        let has_room = len <= self.room as usize;
+        if !has_room {
             log::error!(
-                "{:?} of inode {}: an answer of {} bytes to a caller with room for {} is refused",
+                "{:?} of inode {}: an answer of {len} bytes to a caller with room for {} is refused",
                 self.opcode,
                 self.node,
-                data.len(),
                 self.room
             );
+        }
+        has_room
+    }
+
+    /// Answers with a listing for READDIRPLUS, whose entries count as lookups.
+    pub(crate) fn listing_plus(mut self, listing: &[u8]) {
+        if !self.has_room(listing.len()) {
             return self.error(Errno::EIO);
         }
-        self.parts([fixed, data, &[]]);
+        if let Err(port) = self.send(&Message::reply(self.unique, [listing, &[], &[]])) {
+            for ino in looked_up(listing) {
+                port.shared().abandon(Abandoned::Lookup { ino });
+            }
+        }
     }
 
     /// Answers with a directory entry, which counts as a lookup of `ino`.

@@ -87,7 +87,7 @@ impl Reply<'_> {
             }
             Self::Written(Written(bytes)) => duty.written(bytes),
             Self::Listing(listing) => duty.data(&[], listing.as_bytes()),
-            Self::ListingPlus(listing) => duty.data(&[], listing.as_bytes()),
+            Self::ListingPlus(listing) => duty.listing_plus(listing.as_bytes()),
             Self::Statfs(statfs) => duty.ok(statfs.body().as_bytes()),
             Self::Xattr(Xattr(XattrKind::Size(size))) => duty.xattr_size(size),
             Self::Xattr(Xattr(XattrKind::Value(value))) => {

@@ -372,7 +372,7 @@ impl ReplyDirectoryPlus {
 
     /// Sends what was added. Nothing added means the end of the directory.
     pub fn ok(self) {
-        self.raw.ok(self.entries.as_bytes());
+        self.raw.listing_plus(self.entries.as_bytes());
         spare::give(self.entries.into_buffer());
     }
 

@@ -1,6 +1,8 @@
 //! Listings of directories, packed as the kernel reads them.
 
-use zerocopy::IntoBytes;
+use std::iter;
+
+use zerocopy::{FromBytes, IntoBytes};
 
 use crate::abi::{FUSE_NAME_LOW_MAX, fuse_dirent, fuse_direntplus, fuse_entry_out};
 use crate::types::{FileType, INodeNo};
@@ -101,6 +103,19 @@ impl Dirents {
     }
 }
 
+/// The inodes of which a listing for READDIRPLUS has the kernel count a lookup.
+pub(crate) fn looked_up(mut listing: &[u8]) -> impl Iterator<Item = u64> + '_ {
+    iter::from_fn(move || {
+        let (head, names) = fuse_direntplus::read_from_prefix(listing).ok()?;
+        let name = names.get(..head.dirent.namelen as usize)?;
+        let len = (size_of::<fuse_direntplus>() + name.len()).next_multiple_of(ALIGN);
+        listing = listing.get(len..).unwrap_or_default();
+        Some((head.entry_out.nodeid, name))
+    })
+    .filter(|(ino, name)| *ino != 0 && ![&b"."[..], b".."].contains(name))
+    .map(|(ino, _)| ino)
+}
+
 /// Why the kernel would not accept a name.
 fn fault(name: &[u8]) -> Option<&'static str> {
     if name.is_empty() {
@@ -135,6 +150,21 @@ mod tests {
     fn dirent(ino: u64, off: u64, namelen: u32, kind: u32, name: &[u8]) -> Vec<u8> {
         let head = [&ino.to_ne_bytes()[..], &off.to_ne_bytes()].concat();
         [&head[..], &namelen.to_ne_bytes(), &kind.to_ne_bytes(), name].concat()
+    }
+
+    #[test]
+    fn what_a_listing_looks_up_is_what_the_kernel_counts() {
+        let mut dirents = listing(4096);
+        let entry = |nodeid| fuse_entry_out { nodeid, ..Default::default() };
+        for (name, nodeid) in [(".", 1), ("one", 7), ("..", 1), ("none", 0), ("eight---", 8)] {
+            let kind = FileType::RegularFile;
+            assert!(!dirents.add_plus(INodeNo(9), 1, kind, name.as_bytes(), &entry(nodeid)));
+        }
+        let bytes = dirents.as_bytes();
+        assert_eq!(looked_up(bytes).collect::<Vec<_>>(), [7, 8]);
+        for len in 0..bytes.len() {
+            assert!([7, 8].starts_with(&looked_up(&bytes[..len]).collect::<Vec<_>>()), "of {len}");
+        }
     }
 
     #[test]

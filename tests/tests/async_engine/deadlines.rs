@@ -160,6 +160,13 @@ fn what_is_opened_too_late_is_released_and_forgotten_once() {
                             Operation::Mkdir(_) => Reply::Entry(Entry::new(attr(56), SHORT)),
                             Operation::Lookup(_) => Reply::Entry(Entry::negative(SHORT)),
                             Operation::Setattr(_) => Reply::Attr(Attr::new(attr(57), SHORT)),
+                            Operation::Readdirplus(op) => {
+                                let mut listing = ListingPlus::new(&op);
+                                for (ino, name) in [(1, "."), (1, ".."), (58, "one"), (59, "two")] {
+                                    assert!(!listing.add(ino, name, &Entry::new(attr(ino), SHORT)));
+                                }
+                                Reply::ListingPlus(listing)
+                            }
                             _ => Reply::Opened(opened),
                         })
                     }
@@ -168,7 +175,7 @@ fn what_is_opened_too_late_is_released_and_forgotten_once() {
             })
         });
         let (kernel, session) = begin(stage, builder(filesystem).deadline(SHORT));
-        let cases: [(u32, &[&str]); 7] = [
+        let cases: [(u32, &[&str]); 8] = [
             (OPEN, &["release 2 77"]),
             (OPENDIR, &["releasedir 2 77"]),
             (CREATE, &["release 55 77", "forget 55 1"]),
@@ -176,10 +183,15 @@ fn what_is_opened_too_late_is_released_and_forgotten_once() {
             (MKDIR, &["forget 56 1"]),
             (LOOKUP, &[]),
             (SETATTR, &[]),
+            (READDIRPLUS, &["forget 58 1", "forget 59 1"]),
         ];
         let mut expected = Vec::new();
         for (done, (opcode, after)) in cases.into_iter().enumerate() {
-            let unique = kernel.send(opcode, LATER, &valid(opcode));
+            let body = match opcode {
+                READDIRPLUS => words_of(&[0, 0, 0, 0, 4096, 0, 0, 0, 0, 0]),
+                _ => valid(opcode),
+            };
+            let unique = kernel.send(opcode, LATER, &body);
             expect(&kernel, unique, libc::ETIMEDOUT);
             watch.let_pass(1);
             tests::eventually(LIMIT, "it ends", || watch.left() == done + 1);
