@@ -139,6 +139,9 @@ impl<T: IntoDirEntry, E: IntoErrno> IntoDirEntry for Result<T, E> {
 /// The runtime sorts them by a hash of their names, which is the offset that the kernel goes on
 /// from: an entry is neither lost nor repeated when others come and go between two pages of a
 /// listing, and `seekdir(3)` finds its place.
+///
+/// They are held in memory while somebody lists the directory. More than 16,777,216 are refused with
+/// `EOVERFLOW`: so is an iterator without an end.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no listing of a directory",
     label = "these are no entries",
@@ -154,7 +157,25 @@ pub trait IntoListing {
 #[diagnostic::do_not_recommend]
 impl<I: IntoIterator<Item: IntoDirEntry>> IntoListing for I {
     fn into_listing(self) -> Result<Vec<DirEntry>> {
-        self.into_iter().map(IntoDirEntry::into_dir_entry).collect()
+        no_more_than(MOST, self.into_iter().map(IntoDirEntry::into_dir_entry))
+    }
+}
+
+/// How many entries a directory is listed with.
+const MOST: usize = 1 << 24;
+
+fn no_more_than(
+    most: usize,
+    entries: impl Iterator<Item = Result<DirEntry>>,
+) -> Result<Vec<DirEntry>> {
+    let mut entries = entries.fuse();
+    let listed = entries.by_ref().take(most).collect::<Result<_>>()?;
+    match entries.next() {
+        None => Ok(listed),
+        Some(_) => {
+            log::error!("a directory lists more than {most} entries: refused");
+            Err(Errno::EOVERFLOW)
+        }
     }
 }
 
@@ -401,6 +422,19 @@ mod tests {
     fn sorted(mut names: Vec<String>) -> Vec<String> {
         names.sort();
         names
+    }
+
+    #[test]
+    fn what_has_no_end_is_refused() {
+        let entries =
+            || (0..).map(|n: u32| DirEntry::new(INodeNo(n.into()), FileType::NamedPipe, "n"));
+        let listed =
+            |count, most| no_more_than(most, entries().take(count).map(Ok)).map(|e| e.len());
+        assert_eq!([listed(0, 9), listed(9, 9), listed(0, 0)], [Ok(0), Ok(9), Ok(0)]);
+        assert_eq!([listed(10, 9), listed(1, 0)], [Err(Errno::EOVERFLOW); 2]);
+        assert_eq!(no_more_than(1000, entries().map(Ok)), Err(Errno::EOVERFLOW));
+        let broken = entries().take(3).map(Ok).chain([Err(Errno::EIO)]).chain(entries().map(Ok));
+        assert_eq!(no_more_than(4, broken), Err(Errno::EIO));
     }
 
     #[test]
