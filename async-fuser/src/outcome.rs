@@ -7,7 +7,6 @@ use zerocopy::IntoBytes;
 use crate::answer::*;
 use crate::duty::Duty;
 use crate::transport::{BackingId, Port};
-use crate::types::Errno;
 
 /// What an operation came to: the answer of whichever method served it.
 ///
@@ -67,10 +66,10 @@ impl Reply<'_> {
             },
             Self::Attr(Attr { attr, ttl }) => duty.ok(body::attr(&ttl, &attr).as_bytes()),
             Self::Statx(Statx { statx, ttl }) => duty.ok(body::statx(&ttl, &statx).as_bytes()),
-            Self::Data(data) => {
-                let room = duty.room();
-                with_bytes(data, room, duty, |duty, bytes| duty.data(&[], bytes));
-            }
+            Self::Data(mut data) => match data.load(duty.room()) {
+                Ok(bytes) => duty.data(&[], bytes),
+                Err(error) => duty.error(error.into()),
+            },
             Self::Opened(opened) => {
                 duty.opened(opened.fh, opened.flags, opened.backing);
             }
@@ -90,24 +89,25 @@ impl Reply<'_> {
             Self::ListingPlus(listing) => duty.listing_plus(listing.as_bytes()),
             Self::Statfs(statfs) => duty.ok(statfs.body().as_bytes()),
             Self::Xattr(Xattr(XattrKind::Size(size))) => duty.xattr_size(size),
-            Self::Xattr(Xattr(XattrKind::Value(value))) => {
+            Self::Xattr(Xattr(XattrKind::Value(mut value))) => {
                 // One more than may be, which tells what fits from what does not.
                 let room = match duty.room() {
                     0 => XATTR_SIZE_MAX + 1,
                     room => room.saturating_add(1),
                 };
-                with_bytes(value, room, duty, Duty::xattr);
+                match value.load(room) {
+                    Ok(bytes) => duty.xattr(bytes),
+                    Err(error) => duty.error(error.into()),
+                }
             }
             Self::Lock(Lock { start, end, typ, pid }) => {
                 duty.ok(body::lock(start, end, typ, pid).as_bytes());
             }
             Self::Block(Block(block)) => duty.ok(body::block(block).as_bytes()),
-            Self::Ioctl(Ioctl { result, data }) => {
-                let room = duty.room();
-                with_bytes(data, room, duty, |duty, bytes| {
-                    duty.data(body::ioctl(result).as_bytes(), bytes);
-                });
-            }
+            Self::Ioctl(Ioctl { result, mut data }) => match data.load(duty.room()) {
+                Ok(bytes) => duty.data(body::ioctl(result).as_bytes(), bytes),
+                Err(error) => duty.error(error.into()),
+            },
             Self::Poll(Poll(events)) => duty.ok(body::poll(events).as_bytes()),
             Self::Offset(Offset(offset)) => duty.ok(body::offset(offset).as_bytes()),
             #[cfg(target_os = "macos")]
@@ -131,22 +131,3 @@ impl Opened {
 
 /// The largest value that an extended attribute has on Linux.
 const XATTR_SIZE_MAX: u32 = 65_536;
-
-/// Answers with bytes, unless they cannot be read: of a range of a file with at most `room`.
-fn with_bytes<P: Deref<Target = Port>>(
-    data: Data<'_>,
-    room: u32,
-    duty: Duty<P>,
-    answer: impl FnOnce(Duty<P>, &[u8]),
-) {
-    // The duty is for one of two closures, which never are called both.
-    let mut duty = Some(duty);
-    let sent = data.with_bytes(room, |bytes| {
-        if let Some(duty) = duty.take() {
-            answer(duty, bytes);
-        }
-    });
-    if let (Err(error), Some(duty)) = (sent, duty) {
-        duty.error(Errno::from(error));
-    }
-}

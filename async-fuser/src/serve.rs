@@ -119,9 +119,10 @@ macro_rules! async_arms {
             #[inline]
             fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> task::Poll<Self::Output> {
                 match self.project() {
-                    $(Pinned::$op { call } => call.poll(cx).map(|result| {
-                        async_arms!(@answer result $(, $answer)?)
-                    }),)*
+                    $(Pinned::$op { call } => {
+                        let result = task::ready!(call.poll(cx));
+                        task::Poll::Ready(async_arms!(@answer result $(, $answer)?))
+                    })*
                 }
             }
         }

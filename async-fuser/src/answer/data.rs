@@ -103,17 +103,19 @@ impl<'a> Data<'a> {
         })
     }
 
-    /// Hands the bytes on, at most `room` of them where they are a range of a file.
-    pub(crate) fn with_bytes<T>(self, room: u32, then: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
-        if let Kind::File(FileRange { file, range }) = self.0 {
+    /// The bytes, of which a range of a file is read now: at most `room` of them.
+    #[inline]
+    pub(crate) fn load(&mut self, room: u32) -> io::Result<&[u8]> {
+        if let Kind::File(FileRange { file, range }) = &self.0 {
             let len = range.end.saturating_sub(range.start).min(room.into()) as usize;
             let mut buffer = ReadBuffer::with_room(len);
             let len = read_whole(file.as_fd(), range.start, &mut buffer)?;
-            return Ok(then(&buffer[..len]));
+            self.0 = Kind::Buffer(buffer, len);
         }
-        Ok(then(self.in_memory()))
+        Ok(self.in_memory())
     }
 
+    #[inline]
     fn in_memory(&self) -> &[u8] {
         match &self.0 {
             Kind::Borrowed(bytes) => bytes,
@@ -319,8 +321,8 @@ mod tests {
 
     use super::*;
 
-    fn bytes(data: Data<'_>) -> Vec<u8> {
-        data.with_bytes(u32::MAX, <[u8]>::to_vec).unwrap()
+    fn bytes(mut data: Data<'_>) -> Vec<u8> {
+        data.load(u32::MAX).unwrap().to_vec()
     }
 
     #[test]
@@ -361,16 +363,14 @@ mod tests {
         let reversed = 5..2;
         assert_eq!(bytes(Data::from_file(file.as_fd(), reversed)), b"");
         let shared = Arc::new(OwnedFd::from(file.try_clone().unwrap()));
-        let limited = Data::from_shared_file(shared, 0..10).with_bytes(4, <[u8]>::to_vec);
-        assert_eq!(limited.unwrap(), b"0123");
+        assert_eq!(Data::from_shared_file(shared, 0..10).load(4).unwrap(), b"0123");
         assert_eq!(bytes(Data::from_owned_file(file, 0..2)), b"01");
     }
 
     #[test]
     fn a_file_that_cannot_be_read_is_an_error() {
         let directory = std::fs::File::open("/").unwrap();
-        let data = Data::from_owned_file(directory, 0..4);
-        let error = data.with_bytes(4, |_| ()).unwrap_err();
+        let error = Data::from_owned_file(directory, 0..4).load(4).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EISDIR));
     }
 

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::time::{Sleep, sleep};
 use zerocopy::{Immutable, IntoBytes};
@@ -160,7 +160,8 @@ where
         let Self { reader, serving, req, call, duty, traits, .. } = self;
         let polled = as_current(&mut serving.flight, || {
             catch_unwind(AssertUnwindSafe(|| {
-                call.as_mut().poll(cx).map(|result| match duty.take() {
+                let result = ready!(call.as_mut().poll(cx));
+                match duty.take() {
                     Some(duty) => answer(duty, result),
                     // The caller has been told that it takes too long; what was opened or made is
                     // nobody's.
@@ -169,7 +170,8 @@ where
                             reply.send(Duty::late(req, traits.room, &*reader.port));
                         }
                     }
-                })
+                }
+                Poll::Ready(())
             }))
         });
         match polled {

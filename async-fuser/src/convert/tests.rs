@@ -58,7 +58,7 @@ fn ready<T>(future: impl Future<Output = T>) -> T {
 /// The bytes of a `Data`, or the error.
 fn data(reply: Result<Reply<'_>>) -> Result<Vec<u8>> {
     match reply? {
-        Reply::Data(data) => Ok(data.with_bytes(u32::MAX, <[u8]>::to_vec).unwrap()),
+        Reply::Data(mut data) => Ok(data.load(u32::MAX).unwrap().to_vec()),
         other => panic!("{other:?}"),
     }
 }
@@ -352,8 +352,8 @@ fn answers_are_made_from_what_is_returned() {
 fn an_attribute_that_is_not_there_is_an_error_of_its_own() {
     let value = |name: &[u8]| {
         ask(&Plain::default(), Opcode::GETXATTR, &[&[0; 8], name], |reply| match reply {
-            Ok(Reply::Xattr(Xattr(XattrKind::Value(value)))) => {
-                Ok(value.with_bytes(u32::MAX, <[u8]>::to_vec).unwrap())
+            Ok(Reply::Xattr(Xattr(XattrKind::Value(mut value)))) => {
+                Ok(value.load(u32::MAX).unwrap().to_vec())
             }
             Err(errno) => Err(errno),
             other => panic!("{other:?}"),
@@ -366,8 +366,10 @@ fn an_attribute_that_is_not_there_is_an_error_of_its_own() {
 #[test]
 fn names_of_attributes_end_with_a_zero_each() {
     fn packed<'a>(names: impl IntoNames<'a>) -> Vec<u8> {
-        let Xattr(XattrKind::Value(value)) = names.into_names().unwrap() else { panic!("a size") };
-        value.with_bytes(u32::MAX, <[u8]>::to_vec).unwrap()
+        let Xattr(XattrKind::Value(mut value)) = names.into_names().unwrap() else {
+            panic!("a size")
+        };
+        value.load(u32::MAX).unwrap().to_vec()
     }
     ask(&Plain::default(), Opcode::LISTXATTR, &[&[0; 8]], |reply| {
         let Ok(Reply::Xattr(names)) = reply else { panic!("{reply:?}") };
@@ -418,8 +420,8 @@ fn a_part_is_the_same_of_every_kind_of_data() {
         for (offset, size, part) in
             [(0, 3, "012"), (7, 9, "789"), (10, 1, ""), (u64::MAX, 1, ""), (0, u32::MAX, text)]
         {
-            let data = make(text, file()).part(offset, size);
-            let bytes = data.with_bytes(u32::MAX, <[u8]>::to_vec).unwrap();
+            let mut data = make(text, file()).part(offset, size);
+            let bytes = data.load(u32::MAX).unwrap().to_vec();
             assert_eq!(bytes, part.as_bytes(), "{offset}, {size}");
         }
     }
