@@ -164,6 +164,13 @@ impl Hub {
             && self.waiting_bytes.load(Ordering::Relaxed) < self.limits.bytes
     }
 
+    /// Whether so many may be read that several readers may do so without a look at each other.
+    pub(super) fn has_plenty(&self) -> bool {
+        const PLENTY: usize = 64;
+        self.waiting() + PLENTY < self.limits.requests
+            && self.waiting_bytes.load(Ordering::Relaxed) < self.limits.bytes / 2
+    }
+
     /// Waits until another request may be read.
     #[cold]
     pub(super) async fn wait_for_room(&self) {

@@ -1,4 +1,5 @@
-//! The future that reads requests and serves them, one after the other, until one has to wait.
+//! The future that reads requests and serves them, one after the other, until one has to wait; and
+//! from then on those that have come whenever one is done.
 
 use std::io;
 use std::sync::Arc;
@@ -48,6 +49,24 @@ impl<S: Serve> Kit<S> {
         self.serving.buffer.take()
     }
 
+    /// Reads a request that has come already, on a task that has served one.
+    ///
+    /// Its caller would otherwise stand behind all tasks that are ready before the reader is; and
+    /// it takes no task of its own. While others wait, that is: there is none, most of the time,
+    /// where callers are few.
+    fn next_now(&mut self) -> Option<usize> {
+        const OTHERS: usize = 8;
+        let Self { reader, serving, .. } = self;
+        // Of what is ready at once there may be no end.
+        if !serving.waits || reader.engine.hub.waiting() < OTHERS {
+            return None;
+        }
+        if serving.buffer.is_none() {
+            serving.buffer = reader.buffer_now();
+        }
+        reader.next_now(serving.buffer.as_mut()?)
+    }
+
     /// The request has been answered.
     #[inline]
     fn land(&self) {
@@ -60,20 +79,25 @@ impl<S: Serve> Kit<S> {
 /// What is copied rather than kept where it was read: nearly everything but the data of writes.
 const SMALL: usize = 8192;
 
-/// Reads requests and serves them, until one has been served that had to wait.
+/// Reads requests and serves them, until one has to wait; then that one, and those that have come
+/// when it is done, until there is none.
 #[expect(clippy::manual_async_fn, reason = "what an `async fn` takes it keeps twice")]
 pub(super) fn lead<S: Serve>(mut kit: Kit<S>) -> impl Future<Output = Led<S>> + Send {
     async move {
         kit.serving.has_waited = false;
         loop {
-            let Some(buffer) = &mut kit.serving.buffer else {
-                return Led::Over(Err(io::Error::other("a reader without a buffer")));
+            let len = if kit.serving.has_waited {
+                let Some(len) = kit.next_now() else { return Led::Served(kit) };
+                len
+            } else {
+                let Some(buffer) = &mut kit.serving.buffer else { return Led::Over(Err(lost())) };
+                match kit.reader.next(buffer).await {
+                    Ok(Some(len)) => len,
+                    Ok(None) => return Led::Over(Ok(())),
+                    Err(error) => return Led::Over(Err(error)),
+                }
             };
-            let len = match kit.reader.next(buffer).await {
-                Ok(Some(len)) => len,
-                Ok(None) => return Led::Over(Ok(())),
-                Err(error) => return Led::Over(Err(error)),
-            };
+            let Some(buffer) = &kit.serving.buffer else { return Led::Over(Err(lost())) };
             let large;
             // A small request leaves the buffer to whoever leads next.
             let request = if len <= SMALL {
@@ -86,6 +110,7 @@ pub(super) fn lead<S: Serve>(mut kit: Kit<S>) -> impl Future<Output = Led<S>> + 
             };
             let Some(request) = request.get(..len) else { return Led::Over(Ok(())) };
             own_flight(&mut kit.serving.flight, &kit.reader);
+            kit.serving.waits = false;
             serve_request(&kit.reader, request, &mut kit.serving).await;
             if kit.reader.port.shared().has_abandoned() {
                 // What is made up is a request of its own.
@@ -97,12 +122,16 @@ pub(super) fn lead<S: Serve>(mut kit: Kit<S>) -> impl Future<Output = Led<S>> + 
             if large.is_some() {
                 kit.serving.buffer = large;
             }
-            if kit.serving.has_waited {
-                return Led::Served(kit);
+            if !kit.serving.has_waited {
+                kit.reader.share().await;
             }
-            kit.reader.share().await;
         }
     }
+}
+
+#[cold]
+fn lost() -> io::Error {
+    io::Error::other("a reader without a buffer")
 }
 
 #[inline]

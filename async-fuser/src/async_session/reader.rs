@@ -125,9 +125,7 @@ where
 {
     async move {
         poll_fn(|cx| seat.poll(cx)).await;
-        if let Some(buffer) = seat.kit.as_mut().and_then(Kit::take_buffer) {
-            reader.give_back(buffer);
-        }
+        reader.give_back(seat.kit.as_mut().and_then(Kit::take_buffer));
         spare.give(seat, reader.engine.hub.waiting());
     }
 }
@@ -167,8 +165,8 @@ pub(super) struct Reader<S: Serve> {
     pub(super) port: Arc<Port>,
     /// `None` where waiting is by blocking.
     polled: Option<AsyncFd<Polled>>,
-    /// How many requests may still be served before other tasks get their turn. Of the leader
-    /// alone, so there is no need for an order.
+    /// How many requests the leader may still read before other tasks get their turn. That it is
+    /// exact is not needed, and so no order.
     budget: AtomicU32,
     /// Whether the leader's request waits, so that there has to be another leader.
     handed_over: AtomicBool,
@@ -242,6 +240,30 @@ impl<S: Serve> Reader<S> {
         }
     }
 
+    /// Reads a request, if one has come and no reader needs to be asked whether there is room.
+    pub(super) fn next_now(&self, buffer: &mut Buffer) -> Option<usize> {
+        // A thread is in the kernel already where waiting is by blocking.
+        if self.polled.is_none()
+            || self.port.shared().is_stopping()
+            || !self.engine.hub.has_plenty()
+        {
+            return None;
+        }
+        match self.port.device().try_receive(buffer.as_mut_bytes()) {
+            Ok(Some(Received::Request(len))) => {
+                // The leader need not read it: the more wait, the less it reads.
+                self.spend();
+                Some(len)
+            }
+            // The end is there for the reader, too.
+            Ok(None | Some(Received::End)) => None,
+            Err(error) => {
+                log::error!("no request could be read: {error}");
+                None
+            }
+        }
+    }
+
     /// Waits until there is room for a request; those who wait may do so until the connection is
     /// over.
     #[cold]
@@ -260,17 +282,23 @@ impl<S: Serve> Reader<S> {
     /// Lets other tasks have their turn now and then.
     #[inline]
     pub(super) async fn share(&self) {
-        let budget = self.budget.load(Ordering::Relaxed);
-        if budget % TICK == 0 {
-            self.engine.hub.tick();
-        }
-        self.budget.store(budget.wrapping_sub(1), Ordering::Relaxed);
-        if budget == 0 {
+        if self.spend() == 0 {
             self.budget.store(BUDGET, Ordering::Relaxed);
             if self.polled.is_some() {
                 yield_now().await;
             }
         }
+    }
+
+    /// Takes one off the budget. Returns what it was.
+    #[inline]
+    fn spend(&self) -> u32 {
+        let budget = self.budget.load(Ordering::Relaxed);
+        if budget % TICK == 0 {
+            self.engine.hub.tick();
+        }
+        self.budget.store(budget.saturating_sub(1), Ordering::Relaxed);
+        budget
     }
 
     /// The leader's request waits: another is to lead, with this buffer unless the request is in
@@ -301,11 +329,17 @@ impl<S: Serve> Reader<S> {
         }
     }
 
-    fn give_back(&self, buffer: Buffer) {
+    /// A buffer that is not in use, if it is to be had at once.
+    pub(super) fn buffer_now(&self) -> Option<Buffer> {
+        let spare = self.buffers().pop();
+        spare.or_else(|| Buffer::new(self.engine.agreed.largest_request()).ok())
+    }
+
+    pub(super) fn give_back(&self, buffer: Option<Buffer>) {
         const KEPT: usize = 4;
         let mut buffers = self.buffers();
         if buffers.len() < KEPT {
-            buffers.push(buffer);
+            buffers.extend(buffer);
         }
     }
 

@@ -27,8 +27,10 @@ pub(super) struct Serving {
     pub(super) flight: Option<Arc<Flight>>,
     /// The buffer for whoever leads next, if the request is not in it.
     pub(super) buffer: Option<Buffer>,
-    /// Whether it has become a task.
+    /// Whether one has had to wait, and so has become a task.
     pub(super) has_waited: bool,
+    /// Whether this one has had to.
+    pub(super) waits: bool,
 }
 
 /// Serves a request. Whatever happens, it is answered, or it is one that never is.
@@ -183,7 +185,7 @@ where
         }
     }
 
-    /// The method is not ready: it becomes a task, if it is none yet.
+    /// The method is not ready: it becomes a task, if it is not on one.
     #[cold]
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Errno>> {
         let Some(flight) = &self.serving.flight else { return Poll::Ready(Err(Errno::EIO)) };
@@ -193,19 +195,29 @@ where
                 _waiting: flight.wait(self.traits.weight(self.req)),
                 timer: limit.map(|limit| Box::pin(sleep(limit))),
             });
-            // Of a task that was one before, the waker and the timer are still to be set.
-            cx.waker().wake_by_ref();
-        }
-        // It has left a shield just now, or entered what is interruptible, or the interrupt was
-        // here before it.
-        if let Some(errno) = cancelled(flight, self.traits) {
-            return Poll::Ready(Err(errno));
-        }
-        if !self.serving.has_waited {
+            self.serving.waits = true;
+            let buffer = self.serving.buffer.take();
+            if self.serving.has_waited {
+                self.reader.give_back(buffer);
+                // Whoever cancels it is to find the waker.
+                return self
+                    .go_on(cx)
+                    .map_or_else(|errno| Poll::Ready(Err(errno)), |()| Poll::Pending);
+            }
+            // Interrupted before it waits, it makes no task.
+            if let Some(errno) = cancelled(flight, self.traits) {
+                self.serving.buffer = buffer;
+                return Poll::Ready(Err(errno));
+            }
             self.serving.has_waited = true;
-            self.reader.hand_over(self.serving.buffer.take());
+            self.reader.hand_over(buffer);
+            return Poll::Pending;
         }
-        Poll::Pending
+        // It has left a shield just now, or entered what is interruptible.
+        match cancelled(flight, self.traits) {
+            Some(errno) => Poll::Ready(Err(errno)),
+            None => Poll::Pending,
+        }
     }
 
     /// Looks at what there is beside the method while it waits.

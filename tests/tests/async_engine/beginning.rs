@@ -233,7 +233,8 @@ fn an_init_that_is_no_longer_waited_for_is_refused() {
         session.abort();
         expect(&kernel, unique, libc::EIO);
         assert!(kernel.is_closed());
-        assert_eq!(destroyed.load(Ordering::SeqCst), 1);
+        let once = || destroyed.load(Ordering::SeqCst) == 1;
+        tests::eventually(LIMIT, "it is destroyed", once);
     });
 }
 

@@ -1,8 +1,9 @@
 //! What is ready is answered in place, what waits lets others pass.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use async_fuser::lib_async::*;
 use async_fuser::op::Operation;
@@ -250,6 +251,72 @@ fn what_waits_gets_its_turn_before_all_has_been_read() {
     let answered: HashSet<_> = sent.iter().map(|_| kernel.receive().unique).collect();
     assert_eq!(answered, sent);
     assert!(watch.peak() <= MOST, "{} were read before the first was done", watch.peak());
+    end(&stage, kernel, session);
+    stage.close();
+}
+
+/// A task that has served its request reads on while others wait, and what it reads may wait, be
+/// interrupted and be late like any other.
+#[test]
+fn a_task_goes_on_with_what_has_come() {
+    const FIRST: usize = 20;
+    const MORE: usize = 10;
+    let stage = Stage::new(Flavor::CurrentThread);
+    let (filesystem, watch) = does(|watch, op| {
+        Box::pin(async move {
+            if !is_later(&op) {
+                return at_once(&op);
+            }
+            // The reader, where that is who reads it.
+            watch.note(tokio::task::id().to_string());
+            let inside = watch.enter();
+            watch.pass().await;
+            inside.leave();
+            match op {
+                Operation::Write(op) => Ok(Reply::Written(Written(sum(op.data)))),
+                op => at_once(&op),
+            }
+        })
+    });
+    let builder = builder(filesystem).deadline_of("lookup", Duration::from_millis(50));
+    let (kernel, session) = begin(&stage, builder);
+    let first: Vec<_> = (0..FIRST).map(|_| kernel.send(READ, LATER, &[0; 40])).collect();
+    watch.wait_for_entered(FIRST);
+
+    // The thread is busy while requests come, and while as many as these can end.
+    let (busy, idle) = (mpsc::channel::<()>(), mpsc::channel());
+    let (is_busy, goes_on) = (idle.0, busy.1);
+    stage.handle.spawn(async move {
+        is_busy.send(()).expect("the test waits");
+        let _ = goes_on.recv();
+    });
+    idle.1.recv_timeout(LIMIT).expect("it is busy");
+    let data = Random(0x5eed).bytes(100_000);
+    let late = kernel.send(LOOKUP, LATER, b"name\0");
+    let large = kernel.send(WRITE, LATER, &write(&data));
+    let reads: Vec<_> = (2..MORE).map(|_| kernel.send(READ, LATER, &[0; 40])).collect();
+    watch.let_pass(MORE);
+    drop(busy.0);
+    first[..MORE].iter().for_each(|&unique| expect(&kernel, unique, libc::EDOM));
+    watch.wait_for_entered(FIRST + MORE);
+    let noted = watch.noted();
+    let (reader, others) = (&noted[0], &noted[FIRST..]);
+    assert!(noted[..FIRST].iter().all(|task| task == reader), "{noted:?}");
+    assert!(others.iter().all(|task| task != reader), "{noted:?}");
+
+    expect(&kernel, late, libc::ETIMEDOUT);
+    for &unique in &reads[1..] {
+        interrupt(&kernel, unique);
+        expect(&kernel, unique, libc::EINTR);
+    }
+    interrupt(&kernel, large);
+    expect_silence(&kernel);
+    watch.let_pass(FIRST - MORE + 2);
+    let mut answers: Vec<_> = (0..FIRST - MORE + 2).map(|_| kernel.receive()).collect();
+    answers.sort_by_key(|reply| reply.unique);
+    let uniques: Vec<_> = answers.iter().map(|reply| reply.unique).collect();
+    assert_eq!(uniques, [&first[MORE..], &[large, reads[0]]].concat());
+    assert_eq!(u64::from(words(&answers[FIRST - MORE].body)[0]), sum(&data));
     end(&stage, kernel, session);
     stage.close();
 }
