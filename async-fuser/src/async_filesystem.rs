@@ -23,6 +23,9 @@ pub type Result<T, E = Errno> = std::result::Result<T, E>;
 /// same time. So a method must not block its thread: what blocks belongs into
 /// [`spawn_blocking`](tokio::task::spawn_blocking).
 ///
+/// (A read of 256 KiB and more is a task from its beginning where the runtime has several workers:
+/// one of them can read the next request while another copies the answer.)
+///
 /// * A method that panics answers `EIO`, and the mount lives on.
 /// * When the caller is interrupted or killed, a method that changes nothing is dropped where it
 ///   waits, and the caller gets `EINTR`. One that changes something is not: see

@@ -165,6 +165,8 @@ pub(super) struct Reader<S: Serve> {
     pub(super) port: Arc<Port>,
     /// `None` where waiting is by blocking.
     polled: Option<AsyncFd<Polled>>,
+    /// Whether other threads can take over reading.
+    pub(super) has_others: bool,
     /// How many requests the leader may still read before other tasks get their turn. That it is
     /// exact is not needed, and so no order.
     budget: AtomicU32,
@@ -180,10 +182,12 @@ impl<S: Serve> Reader<S> {
         polled: Option<AsyncFd<Polled>>,
     ) -> io::Result<Arc<Self>> {
         let first = Buffer::new(engine.agreed.largest_request())?;
+        let has_others = polled.is_some() && engine.hub.runtime.metrics().num_workers() > 1;
         Ok(Arc::new(Self {
             engine,
             port,
             polled,
+            has_others,
             budget: AtomicU32::new(BUDGET),
             handed_over: AtomicBool::new(false),
             buffers: Mutex::new(vec![first]),

@@ -138,6 +138,9 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
+        if !this.serving.has_waited && this.takes_long() {
+            return this.wait(cx);
+        }
         // Nobody needs to wake it before it has become a task, which polls it once more.
         let mut nobody = Context::from_waker(Waker::noop());
         let cx = if this.serving.has_waited { cx } else { &mut nobody };
@@ -183,6 +186,14 @@ where
                 Poll::Ready(Err(Errno::EIO))
             }
         }
+    }
+
+    /// Whether its answer takes so long to be copied that another thread had better read meanwhile,
+    /// if there is one.
+    #[inline]
+    fn takes_long(&self) -> bool {
+        const LONG: u32 = 256 << 10;
+        self.reader.has_others && (LONG..u32::MAX).contains(&self.traits.room)
     }
 
     /// The method is not ready: it becomes a task, if it is not on one.

@@ -320,3 +320,32 @@ fn a_task_goes_on_with_what_has_come() {
     end(&stage, kernel, session);
     stage.close();
 }
+
+/// Where there are other threads, one of them reads while a long answer is copied.
+#[test]
+fn what_takes_long_to_be_copied_is_a_task_where_others_can_read() {
+    const LONG: u32 = 256 << 10;
+    for flavor in [Flavor::CurrentThread, Flavor::MultiThread] {
+        let stage = Stage::new(flavor);
+        let (filesystem, watch) = does(|watch, op| {
+            Box::pin(async move {
+                let Operation::Read(op) = op else { return at_once(&op) };
+                watch.note(tokio::task::id().to_string());
+                Ok(Reply::Data(Data::from(vec![7; op.size as usize])))
+            })
+        });
+        let (kernel, session) = begin(&stage, builder(filesystem));
+        for (size, is_task) in [(LONG - 1, false), (LONG, flavor == Flavor::MultiThread)] {
+            let read = words_of(&[0, 0, 0, 0, size, 0, 0, 0, 0, 0]);
+            for _ in 0..10 {
+                kernel.ask(READ, READY, &words_of(&[0; 10]));
+                assert_eq!(kernel.ask(READ, READY, &read).body.len(), size as usize);
+                let noted = watch.noted();
+                let [.., reader, task] = &noted[..] else { panic!("{noted:?}") };
+                assert_eq!(task != reader, is_task, "{size} bytes on {flavor:?}: {noted:?}");
+            }
+        }
+        end(&stage, kernel, session);
+        stage.close();
+    }
+}
