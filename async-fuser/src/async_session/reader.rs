@@ -365,18 +365,39 @@ impl<T> Spare<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
-    /// Keeps it, if there are fewer than are in use: as many more may come at once.
+    /// Keeps as many as are in use: so many more may come at once. Of those that are too many two
+    /// go for each that comes, so that none is too many when all is quiet.
     fn give(&self, one: T, in_use: usize) {
         const KEPT: usize = 1024;
         let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < in_use.max(KEPT) {
-            spare.push(one);
-        }
+        spare.push(one);
+        let most = in_use.max(KEPT);
+        let surplus = [(); 2].map(|()| if spare.len() > most { spare.pop() } else { None });
+        drop(spare);
+        drop(surplus);
     }
 }
 
 impl<T> Default for Spare<T> {
     fn default() -> Self {
         Self(Mutex::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_are_spare_as_were_in_use_and_few_in_the_end() {
+        let spare = Spare::default();
+        let mut most = 0;
+        for in_use in (0..10_000).rev() {
+            spare.give((), in_use);
+            let len = spare.0.lock().unwrap().len();
+            most = most.max(len);
+            assert!(len <= in_use.max(1024) + 1, "{len} while {in_use} are in use");
+        }
+        assert_eq!((most, spare.0.lock().unwrap().len()), (5000, 1024));
     }
 }
