@@ -40,11 +40,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("transport", &["abi", "wire::Message"]),
     ("mount", &["transport::is_connected"]),
     ("notifier", &["types", "wire", "transport"]),
-    ("duty", &["types", "wire::Message", "op::Opcode", "answer", "transport"]),
+    ("duty", &["types", "wire::Message", "wire::dirents", "op::Opcode", "answer", "transport"]),
     ("reply", &["types", "wire::dirents", "answer", "spare", "transport", "duty"]),
     ("filesystem", &["types", "wire::init", "notifier", "reply"]),
     ("async_filesystem", &["types", "wire::init", "op", "answer"]),
-    ("outcome", &["types", "answer", "transport", "duty"]),
+    ("outcome", &["answer", "transport", "duty"]),
     ("serve", &["types", "wire::init", "op", "answer", "async_filesystem", "outcome"]),
     ("dispatch", &["op", "transport", "notifier", "reply", "filesystem"]),
     (
