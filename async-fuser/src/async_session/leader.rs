@@ -55,14 +55,13 @@ impl<S: Serve> Kit<S> {
     /// it takes no task of its own. While others wait, that is: there is none, most of the time,
     /// where callers are few.
     fn next_now(&mut self) -> Option<usize> {
-        const OTHERS: usize = 8;
         let Self { reader, serving, .. } = self;
         // Of what is ready at once there may be no end.
-        if !serving.waits || reader.engine.hub.waiting() < OTHERS {
+        if !serving.waits || !reader.may_read_beside() {
             return None;
         }
         if serving.buffer.is_none() {
-            serving.buffer = reader.buffer_now();
+            serving.buffer = reader.buffer_now().ok();
         }
         reader.next_now(serving.buffer.as_mut()?)
     }

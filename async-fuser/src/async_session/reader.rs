@@ -244,15 +244,20 @@ impl<S: Serve> Reader<S> {
         }
     }
 
-    /// Reads a request, if one has come and no reader needs to be asked whether there is room.
-    pub(super) fn next_now(&self, buffer: &mut Buffer) -> Option<usize> {
+    /// Whether a task may read beside the leader: while others wait, and nobody needs to be asked
+    /// whether there is room.
+    pub(super) fn may_read_beside(&self) -> bool {
+        const OTHERS: usize = 8;
+        let hub = &self.engine.hub;
         // A thread is in the kernel already where waiting is by blocking.
-        if self.polled.is_none()
-            || self.port.shared().is_stopping()
-            || !self.engine.hub.has_plenty()
-        {
-            return None;
-        }
+        self.polled.is_some()
+            && !self.port.shared().is_stopping()
+            && hub.waiting() >= OTHERS
+            && hub.has_plenty()
+    }
+
+    /// Reads a request, if one has come.
+    pub(super) fn next_now(&self, buffer: &mut Buffer) -> Option<usize> {
         match self.port.device().try_receive(buffer.as_mut_bytes()) {
             Ok(Some(Received::Request(len))) => {
                 // The leader need not read it: the more wait, the less it reads.
@@ -321,10 +326,7 @@ impl<S: Serve> Reader<S> {
     async fn buffer(&self) -> Buffer {
         const WAIT: Duration = Duration::from_millis(50);
         loop {
-            if let Some(buffer) = self.buffers().pop() {
-                return buffer;
-            }
-            match Buffer::new(self.engine.agreed.largest_request()) {
+            match self.buffer_now() {
                 Ok(buffer) => return buffer,
                 // Somebody may give one back.
                 Err(error) => log::error!("no memory for another request: {error}"),
@@ -333,10 +335,10 @@ impl<S: Serve> Reader<S> {
         }
     }
 
-    /// A buffer that is not in use, if it is to be had at once.
-    pub(super) fn buffer_now(&self) -> Option<Buffer> {
+    /// A buffer that is not in use, if there is memory for one.
+    pub(super) fn buffer_now(&self) -> io::Result<Buffer> {
         let spare = self.buffers().pop();
-        spare.or_else(|| Buffer::new(self.engine.agreed.largest_request()).ok())
+        spare.map_or_else(|| Buffer::new(self.engine.agreed.largest_request()), Ok)
     }
 
     pub(super) fn give_back(&self, buffer: Option<Buffer>) {
