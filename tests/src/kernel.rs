@@ -10,7 +10,7 @@ use nix::sys::socket::{
 };
 use nix::unistd::{read, write};
 
-use crate::opcode::{BATCH_FORGET, FORGET, INTERRUPT, NOTIFY_REPLY, STATFS};
+use crate::opcode::*;
 
 /// The kernel's end of a connection whose other end a session takes for `/dev/fuse`.
 ///
@@ -150,12 +150,16 @@ impl Kernel {
     /// The answer to a request, and to nothing else: of those that must have none, that there is none.
     #[track_caller]
     pub fn expect_one_answer(&self, opcode: u32, unique: u64, what: &str) -> Option<Reply> {
-        // The next to be served is this. Its answer comes last, but where another thread copies one
-        // that is long.
+        // The next to be served is this. No answer can come after its, but one that is long, which
+        // another thread may copy.
         let fence = self.send(STATFS, 1, &[]);
         let answered = ![FORGET, BATCH_FORGET, INTERRUPT, NOTIFY_REPLY].contains(&opcode);
         let mut replies: Vec<_> = (0..=usize::from(answered)).map(|_| self.receive()).collect();
         let at = replies.iter().position(|reply| reply.unique == fence);
+        let may_be_long =
+            [READ, READDIR, READDIRPLUS, GETXATTR, LISTXATTR, IOCTL].contains(&opcode);
+        let is_last = at.is_some_and(|at| at + 1 == replies.len());
+        assert!(is_last || may_be_long, "opcode {opcode}, {what}: {replies:?}");
         let last = at.map(|at| replies.remove(at));
         let said = format!("opcode {opcode}, {what}: {replies:?}, {last:?}");
         assert!(last.is_some_and(|last| last.error == 0), "{said}");
